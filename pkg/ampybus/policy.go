@@ -1,0 +1,177 @@
+package ampybus
+
+import "time"
+
+// QoSClass says how hard the bus tries, and for how long (specification §8).
+type QoSClass int
+
+const (
+	// Critical traffic moves money: it is useless when late, so retries are
+	// short and an outcome is known soon.
+	Critical QoSClass = iota + 1
+	// Standard traffic is market data: the next record replaces it soon.
+	Standard
+	// Bulk traffic is rare or large, and worth waiting for.
+	Bulk
+)
+
+// String is the class's name in lower case.
+func (c QoSClass) String() string {
+	switch c {
+	case Critical:
+		return "critical"
+	case Standard:
+		return "standard"
+	case Bulk:
+		return "bulk"
+	}
+	return "unknown"
+}
+
+// OnDead says what happens to a key after one of its records has become a dead
+// letter. Zero means: as the domain's policy says.
+type OnDead int
+
+const (
+	// Skip goes on with the key's next record.
+	Skip OnDead = iota + 1
+	// Park sends the key's following records to the dead letters too, in order,
+	// until an operator redrives or releases the key.
+	Park
+)
+
+// String is the choice's name in lower case.
+func (d OnDead) String() string {
+	switch d {
+	case Skip:
+		return "skip"
+	case Park:
+		return "park"
+	}
+	return "default"
+}
+
+// Retry bounds how often a consumer runs a failing handler. The wait before
+// retry n is drawn from [d/2, d] with d = min(Cap, Base * 2^n). Whichever of
+// Attempts and Elapsed is used up first ends it.
+type Retry struct {
+	// Attempts counts all runs, the first too.
+	Attempts int
+	// Elapsed is the time from the first run.
+	Elapsed time.Duration
+	// Base and Cap shape the waits.
+	Base, Cap time.Duration
+}
+
+// KeyShape says how a domain's partition key and its subtopic belong together.
+// Validate checks it where both look as the specification writes them.
+type KeyShape int
+
+const (
+	// KeyFree: key and subtopic have nothing to do with each other.
+	KeyFree KeyShape = iota
+	// KeyIsSubtopic: key and subtopic are both mic.symbol.
+	KeyIsSubtopic
+	// KeySecurityOfKind: subtopic kind.symbol, key symbol.mic.
+	KeySecurityOfKind
+	// KeyIsPair: subtopic base.quote, or one word for all pairs; key base.quote.
+	KeyIsPair
+	// KeyUnderSubtopic: key subtopic|rest.
+	KeyUnderSubtopic
+)
+
+// CompressOver is the payload size in bytes above which the bus compresses; a
+// payload of exactly this size is sent as it is (specification §4).
+const CompressOver = 128 << 10
+
+// Policy is everything that differs between domains: one row of a table. It is
+// shared: do not change its slices and maps.
+type Policy struct {
+	// Domain and Version name the row; Version is the newest payload major.
+	Domain, Version string
+
+	// DefaultSchema is the type a producer means when it says none. Empty for
+	// dlq, which carries any type. From the payload definitions (ampy-proto).
+	DefaultSchema string
+	// SchemaBySubtopic has the default by the subtopic's first token, where
+	// that differs.
+	SchemaBySubtopic map[string]string
+	// Schemas lists the domain's payload types. Others of the same package are
+	// linted, not refused: evolution is additive (specification §4).
+	Schemas []string
+	// Aliases maps names that the specification uses to the types' real names.
+	Aliases map[string]string
+
+	// Subtopic and PartitionKey are the recommended shapes (specification §5
+	// and §7), with payload fields in braces.
+	Subtopic, PartitionKey string
+	// KeyShape is what Validate checks of these two.
+	KeyShape KeyShape
+	// EventTime, AsOf, IngestTime and ExpiresAt name the payload fields that
+	// hold these times (specification §4). Empty: the payload has none.
+	EventTime, AsOf, IngestTime, ExpiresAt string
+	// DedupeKey is the natural idempotency key, SinkKey the key under which a
+	// sink keeps the record, Batch the rule for several records in one message.
+	// Empty: there is none.
+	DedupeKey, SinkKey, Batch string
+
+	// Class, and what follows from it (specification §8).
+	Class QoSClass
+	// PublishCeiling is how long a publish is tried again, in all. The broker
+	// must still know the id then: at most half of DedupeWindow.
+	PublishCeiling time.Duration
+	// Retry is a consumer's budget for one record.
+	Retry Retry
+	// OnDead is Park where applying a successor without its predecessor would
+	// be wrong: orders, fills and positions (specification §7).
+	OnDead OnDead
+
+	// Retention is how long a log keeps records: at least 7 days, longer for
+	// what compliance needs (specification §10 and §20).
+	Retention time.Duration
+	// DedupeWindow is how long a broker remembers publish ids. It costs about
+	// 260 bytes of broker memory per id, so it is short where rates are high.
+	DedupeWindow time.Duration
+	// Replicas is what a log should have where the cluster is large enough.
+	Replicas int
+	// CompressOver: see the constant.
+	CompressOver int
+	// AlwaysHash makes the bus write payload_hash without being asked: where an
+	// audit depends on it (specification §12).
+	AlwaysHash bool
+	// LatencyTarget is the p99 from publish to first delivery (specification
+	// §13). Zero: none is promised.
+	LatencyTarget time.Duration
+	// Infrastructure means that applications may not publish here.
+	Infrastructure bool
+	// ModelKeys means that partition keys hold model ids, which may look like
+	// e-mail addresses: hyper@example.v2.
+	ModelKeys bool
+}
+
+// PolicyFor is the domain's row.
+func PolicyFor(domain string) (Policy, bool) {
+	if p := policyRow(domain); p != nil {
+		return *p, true
+	}
+	return Policy{}, false
+}
+
+// policyRow is PolicyFor without a copy. Nobody may write through it.
+func policyRow(domain string) *Policy {
+	for i := range policies {
+		if policies[i].Domain == domain {
+			return &policies[i]
+		}
+	}
+	return nil
+}
+
+// SchemaFor is the type a producer means on this subtopic when it says none.
+func (p *Policy) SchemaFor(subtopic string) string {
+	first, _ := cutToken(subtopic)
+	if s, ok := p.SchemaBySubtopic[first]; ok {
+		return s
+	}
+	return p.DefaultSchema
+}
