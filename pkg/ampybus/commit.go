@@ -1,0 +1,102 @@
+package ampybus
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// commitTimeout bounds one commit; the next tick tries again.
+const commitTimeout = 5 * time.Second
+
+// commitLoop commits what is finished, at the latest every CommitEvery.
+func (e *engine) commitLoop(stop <-chan struct{}) {
+	tick := time.NewTicker(e.c.CommitEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		case <-e.kick:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+		e.commitAll(ctx)
+		cancel()
+	}
+}
+
+// commitAll commits the finished prefix of every lane that has moved.
+func (e *engine) commitAll(ctx context.Context) {
+	for _, c := range e.due() {
+		e.commit(ctx, c)
+	}
+}
+
+// commitPoint is a lane's finished prefix at one moment.
+type commitPoint struct {
+	l     *lane
+	epoch uint64
+	low   uint64
+}
+
+func (e *engine) due() []commitPoint {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var points []commitPoint
+	for _, l := range e.lanes {
+		if low, epoch, ok := e.core.Low(l.name); ok && epoch == l.epoch && low > l.committed {
+			points = append(points, commitPoint{l, epoch, low})
+		}
+	}
+	return points
+}
+
+func (e *engine) commit(ctx context.Context, c commitPoint) {
+	err := e.src.Commit(ctx, c.l.name, c.epoch, c.low)
+	switch {
+	case err == nil:
+		e.mu.Lock()
+		c.l.committed = max(c.l.committed, c.low)
+		e.mu.Unlock()
+	case errors.Is(err, driver.ErrFenced):
+		e.lose(c.l.name, c.epoch)
+		e.notice(Notice{Kind: NoticeLost, Lane: c.l.name, Text: "fenced at commit", Err: err})
+	default:
+		e.notice(Notice{Kind: NoticeCommitFailed, Lane: c.l.name, Text: "commit failed; trying again", Err: err})
+	}
+}
+
+// giveAway finishes a lane that the source must hand over: nothing new starts,
+// what runs ends, the prefix is committed, then the source goes on.
+func (e *engine) giveAway(ev driver.Event) {
+	defer ev.Done()
+	e.mu.Lock()
+	l := e.lanes[ev.Lane]
+	if l == nil || l.epoch != ev.Epoch {
+		e.mu.Unlock()
+		return
+	}
+	l.draining = true
+	e.core.Drain(ev.Lane)
+	stop := time.AfterFunc(e.c.DrainTimeout, l.cancel)
+	for e.core.Running(ev.Lane) > 0 && e.lanes[ev.Lane] == l {
+		e.cond.Wait()
+	}
+	e.mu.Unlock()
+	stop.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	if low, epoch, ok := e.low(ev.Lane); ok && epoch == ev.Epoch {
+		e.commit(ctx, commitPoint{l, epoch, low})
+	}
+	e.lose(ev.Lane, ev.Epoch)
+}
+
+func (e *engine) low(lane string) (low, epoch uint64, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.Low(lane)
+}

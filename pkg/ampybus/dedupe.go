@@ -1,0 +1,155 @@
+package ampybus
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+)
+
+// Seen is what a DedupeStore knows of a message.
+type Seen int
+
+// What is known.
+const (
+	SeenNot         Seen = iota // not applied, as far as known
+	SeenSame                    // applied: the same identity and payload
+	SeenIDConflict              // the message_id was applied with another payload
+	SeenKeyConflict             // the dedupe_key was applied with another payload
+)
+
+// DedupeStore remembers which messages a group has applied, by message_id and,
+// where there is one, by topic and dedupe_key (specification §8). It must
+// never say SeenSame of a message that it was not told of. It is used by
+// several goroutines at once.
+type DedupeStore interface {
+	// Seen is asked before the handler runs.
+	Seen(ctx context.Context, m *Message) (Seen, error)
+	// Mark is told after the handler's effect: marking earlier would lose a
+	// message whose handler fails.
+	Mark(ctx context.Context, m *Message) error
+}
+
+// NoDedupe knows nothing: every delivery runs.
+type NoDedupe struct{}
+
+// Seen is always SeenNot.
+func (NoDedupe) Seen(context.Context, *Message) (Seen, error) { return SeenNot, nil }
+
+// Mark does nothing.
+func (NoDedupe) Mark(context.Context, *Message) error { return nil }
+
+// DefaultDedupeWindow is how many identities NewMemoryDedupe(0) keeps: exact,
+// 128 bits each, about 54 MB when full.
+const DefaultDedupeWindow = 1_000_000
+
+// MemoryDedupe remembers the latest identities of this process. It is exact
+// within its window; after a restart it is empty, so effects that must not
+// happen twice need package inbox.
+type MemoryDedupe struct {
+	seed maphash.Seed
+	keys maphash.Seed
+
+	mu     sync.Mutex
+	prints map[identity]uint64
+	ring   []identity // oldest at next once full
+	next   int
+	limit  int
+}
+
+// identity is a message_id, or the hash of a topic and dedupe_key. A full 128
+// bits: a shorter one would take two orders for one.
+type identity [16]byte
+
+// NewMemoryDedupe returns a store of at most limit identities; a message with
+// a dedupe_key takes two. Zero: DefaultDedupeWindow.
+func NewMemoryDedupe(limit int) *MemoryDedupe {
+	if limit <= 0 {
+		limit = DefaultDedupeWindow
+	}
+	return &MemoryDedupe{
+		seed: maphash.MakeSeed(), keys: maphash.MakeSeed(),
+		prints: make(map[identity]uint64), limit: limit,
+	}
+}
+
+// Seen looks m up.
+func (d *MemoryDedupe) Seen(_ context.Context, m *Message) (Seen, error) {
+	id, key, hasKey := d.identities(m)
+	d.mu.Lock()
+	idPrint, idKnown := d.prints[id]
+	var keyPrint uint64
+	var keyKnown bool
+	if hasKey {
+		keyPrint, keyKnown = d.prints[key]
+	}
+	d.mu.Unlock()
+	if !idKnown && !keyKnown {
+		return SeenNot, nil
+	}
+	now := d.print(m)
+	switch {
+	case idKnown && idPrint != now:
+		return SeenIDConflict, nil
+	case keyKnown && keyPrint != now:
+		return SeenKeyConflict, nil
+	}
+	return SeenSame, nil
+}
+
+// Mark remembers m, and forgets the oldest identities over the limit.
+func (d *MemoryDedupe) Mark(_ context.Context, m *Message) error {
+	id, key, hasKey := d.identities(m)
+	now := d.print(m)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.put(id, now)
+	if hasKey {
+		d.put(key, now)
+	}
+	return nil
+}
+
+func (d *MemoryDedupe) put(id identity, print uint64) {
+	if _, known := d.prints[id]; known {
+		d.prints[id] = print
+		return
+	}
+	if len(d.ring) < d.limit {
+		d.ring = append(d.ring, id)
+	} else {
+		delete(d.prints, d.ring[d.next])
+		d.ring[d.next] = id
+		d.next = (d.next + 1) % d.limit
+	}
+	d.prints[id] = print
+}
+
+func (d *MemoryDedupe) print(m *Message) uint64 { return maphash.Bytes(d.seed, m.Payload) }
+
+func (d *MemoryDedupe) identities(m *Message) (id, key identity, hasKey bool) {
+	if u, err := ParseID(m.Headers.MessageID); err == nil {
+		id = identity(u)
+	} else {
+		id = d.hash("id", m.Headers.MessageID)
+	}
+	if m.Headers.DedupeKey != "" {
+		return id, d.hash(m.Topic, m.Headers.DedupeKey), true
+	}
+	return id, key, false
+}
+
+// hash makes an identity of a scope and a name, with two independent seeds.
+func (d *MemoryDedupe) hash(scope, name string) (id identity) {
+	for i, seed := range [2]maphash.Seed{d.seed, d.keys} {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		_, _ = h.WriteString(scope)
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(name)
+		sum := h.Sum64()
+		for j := range 8 {
+			id[i*8+j] = byte(sum >> (8 * j))
+		}
+	}
+	return id
+}

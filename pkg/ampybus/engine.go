@@ -1,0 +1,325 @@
+package ampybus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/internal/keyed"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// engine runs one Consume: it feeds the key-ordered core from the source, runs
+// workers on what the core hands out, and commits the finished prefix.
+type engine struct {
+	bus *Bus
+	c   Consumer
+	h   Handler
+	src driver.Source
+
+	mu       sync.Mutex // guards core, lanes, stopping, running, fault
+	cond     *sync.Cond // work, or an end of it
+	core     *keyed.Core[*item]
+	lanes    map[string]*lane
+	stopping bool
+	running  int
+	fault    error // what ended it early
+
+	timer *time.Timer // fires when the core has a key to wake
+	kick  chan struct{}
+	quit  context.CancelFunc // ends what runs, after a fault
+}
+
+// lane is what the engine knows of one owned lane.
+type lane struct {
+	name      string
+	epoch     uint64
+	committed uint64
+	paused    bool
+	draining  bool
+	ctx       context.Context // of its handlers
+	cancel    context.CancelFunc
+}
+
+// item is a fetched message on its way through the core.
+type item struct {
+	d     driver.Delivery
+	head  Headers
+	lints []string
+	fault error  // the headers cannot be read
+	dead  string // why it is a dead letter, once that is decided
+	runs  int    // times that the handler ran
+
+	blocked int // times that its dead letter could not be stored
+}
+
+func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
+	e := &engine{
+		bus: b, c: c, h: h, src: src,
+		core: keyed.New[*item](keyed.Config{
+			MaxItems: c.MaxItems, MaxBytes: c.MaxBytes, MaxSpan: uint64(c.MaxSpan),
+			Backoff: func(int, string) time.Duration { return 0 }, // verdicts carry the wait
+		}),
+		lanes: make(map[string]*lane),
+		kick:  make(chan struct{}, 1),
+	}
+	e.cond = sync.NewCond(&e.mu)
+	e.timer = time.AfterFunc(time.Hour, e.wake)
+	e.timer.Stop()
+	return e
+}
+
+// run is the life of a Consume: work until ctx ends, then drain.
+func (e *engine) run(ctx context.Context) error {
+	loop, quit := context.WithCancel(ctx)
+	defer quit()
+	e.quit = quit
+
+	var workers, commits sync.WaitGroup
+	for range e.c.Workers {
+		workers.Go(e.work)
+	}
+	stopCommits := make(chan struct{})
+	commits.Go(func() { e.commitLoop(stopCommits) })
+
+	err := e.receive(loop)
+
+	drained := e.drain(&workers)
+	close(stopCommits)
+	commits.Wait()
+	e.timer.Stop()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	defer cancel()
+	e.commitAll(end)
+	return errors.Join(err, drained, e.src.Close(end))
+}
+
+// closeGrace bounds the last commits and the hand-over.
+const closeGrace = 2 * time.Second
+
+// receive takes the source's events until ctx ends or something fails.
+func (e *engine) receive(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.fault
+		case ev, ok := <-e.src.Events():
+			if !ok {
+				if err := e.src.Err(); err != nil {
+					return fmt.Errorf("group %s: %w", e.c.Group, err)
+				}
+				return fmt.Errorf("group %s: %w", e.c.Group, ErrClosed)
+			}
+			if err := e.event(ctx, ev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (e *engine) event(ctx context.Context, ev driver.Event) error {
+	switch ev.Kind {
+	case driver.Records:
+		e.add(ev)
+	case driver.Assigned:
+		e.assign(ctx, ev)
+	case driver.Draining:
+		go e.giveAway(ev)
+	case driver.Lost:
+		e.lose(ev.Lane, ev.Epoch)
+		e.notice(Notice{Kind: NoticeLost, Lane: ev.Lane, Text: "another member owns the lane, or may", Err: ev.Err})
+	case driver.Gap:
+		return e.gap(ev)
+	case driver.Trouble:
+		e.notice(Notice{Kind: NoticeTrouble, Lane: ev.Lane, Text: "cannot reach the broker; trying on", Err: ev.Err})
+	}
+	return nil
+}
+
+func (e *engine) assign(ctx context.Context, ev driver.Event) {
+	e.mu.Lock()
+	l := e.lanes[ev.Lane]
+	same := l != nil && l.epoch == ev.Epoch
+	if !same {
+		if l != nil {
+			l.cancel()
+		}
+		l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From}
+		l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		e.lanes[ev.Lane] = l
+	}
+	e.core.Assign(ev.Lane, ev.Epoch, ev.From)
+	e.mu.Unlock()
+	if !same {
+		e.notice(Notice{Kind: NoticeAssigned, Lane: ev.Lane, Text: fmt.Sprintf("owner at epoch %d from position %d", ev.Epoch, ev.From)})
+	}
+}
+
+// add reads the headers of what was fetched and puts it into the core.
+func (e *engine) add(ev driver.Event) {
+	items := make([]item, len(ev.Records))
+	for i := range ev.Records {
+		items[i].read(ev.Records[i])
+	}
+	e.mu.Lock()
+	l := e.lanes[ev.Lane]
+	if l == nil || l.epoch != ev.Epoch {
+		e.mu.Unlock()
+		return
+	}
+	for i := range items {
+		it := &items[i]
+		e.core.Add(keyed.Item[*item]{
+			Lane: ev.Lane, Epoch: ev.Epoch, Pos: it.d.Pos,
+			Key: it.key(), Size: len(it.d.Value), Value: it,
+		})
+	}
+	if !l.paused && !e.core.CanFetch(ev.Lane) {
+		l.paused = true
+		e.src.Pause(ev.Lane, true)
+	}
+	e.cond.Broadcast()
+	e.mu.Unlock()
+}
+
+// work is one worker: it runs what the core hands out until the end.
+func (e *engine) work() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for {
+		if e.stopping {
+			return
+		}
+		t, ok := e.core.Next(time.Now())
+		if !ok {
+			e.arm()
+			e.cond.Wait()
+			continue
+		}
+		l := e.lanes[t.Lane]
+		e.running++
+		e.mu.Unlock()
+		v := e.process(l, t)
+		e.mu.Lock()
+		e.running--
+		e.core.Finish(t, v, time.Now())
+		e.finished(l)
+	}
+}
+
+// finished lets the lane's next steps happen: more fetching, a commit.
+func (e *engine) finished(l *lane) {
+	if l.paused && e.core.CanFetch(l.name) {
+		l.paused = false
+		e.src.Pause(l.name, false)
+	}
+	if low, epoch, ok := e.core.Low(l.name); ok && epoch == l.epoch && low >= l.committed+commitStride {
+		select {
+		case e.kick <- struct{}{}:
+		default:
+		}
+	}
+	if e.stopping || l.draining {
+		e.cond.Broadcast()
+	}
+}
+
+// arm sets the timer to the core's next wake. The lock is held.
+func (e *engine) arm() {
+	if at, ok := e.core.Wake(); ok {
+		e.timer.Reset(max(time.Until(at), 0))
+	}
+}
+
+func (e *engine) wake() {
+	e.mu.Lock()
+	e.cond.Broadcast()
+	e.mu.Unlock()
+}
+
+// lose forgets a lane: what runs becomes stale, its handlers' ctx ends.
+func (e *engine) lose(name string, epoch uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.lanes[name]
+	if l == nil || l.epoch != epoch {
+		return
+	}
+	l.cancel()
+	delete(e.lanes, name)
+	e.core.Revoke(name)
+}
+
+// gap halts or goes on, as configured. It is never silent.
+func (e *engine) gap(ev driver.Event) error {
+	err := &DataGapError{Group: e.c.Group, Lane: ev.Lane, From: ev.From, To: ev.To}
+	e.notice(Notice{Kind: NoticeGap, Lane: ev.Lane, Text: err.Error(), Err: err})
+	if e.haltsOnGap() {
+		return err
+	}
+	return nil
+}
+
+func (e *engine) haltsOnGap() bool {
+	if e.c.OnGap != GapDefault {
+		return e.c.OnGap == GapHalt
+	}
+	p, _ := ParsePattern(e.c.Pattern)
+	for _, s := range p.Scopes() {
+		if policy, ok := PolicyFor(s.Domain); ok && policy.OnDead == Park {
+			return true
+		}
+	}
+	return false
+}
+
+// drain waits for running handlers, first patiently, then with their ctx ended.
+func (e *engine) drain(workers *sync.WaitGroup) error {
+	e.mu.Lock()
+	e.stopping = true
+	e.cond.Broadcast()
+	e.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { workers.Wait(); close(done) }()
+	if waitFor(done, e.c.DrainTimeout) {
+		return nil
+	}
+	e.mu.Lock()
+	for _, l := range e.lanes {
+		l.cancel()
+	}
+	e.mu.Unlock()
+	if waitFor(done, cancelGrace) {
+		return nil
+	}
+	e.mu.Lock()
+	n := e.running
+	e.mu.Unlock()
+	err := fmt.Errorf("drain group %s: %d handlers still run after %v; their messages are delivered again", e.c.Group, n, e.c.DrainTimeout)
+	e.notice(Notice{Kind: NoticeDrain, Text: err.Error(), Err: err})
+	return err
+}
+
+// cancelGrace is what a handler gets to notice that its ctx ended.
+const cancelGrace = time.Second
+
+func waitFor(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func (e *engine) notice(n Notice) {
+	n.Group = e.c.Group
+	e.bus.opts.Observer.Noticed(n)
+}

@@ -1,0 +1,307 @@
+package ampybus
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/internal/backoff"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// pipeline hands records to the driver so that one key's records are stored in
+// order through every fault: a key has at most one unsettled batch, and what
+// arrives meanwhile becomes its next one. Other keys flow.
+type pipeline struct {
+	t      driver.Transport
+	seed   maphash.Seed
+	shards [pipelineShards]pipelineShard
+	budget *budget
+
+	stop context.Context // ends when close gives up waiting
+	quit context.CancelFunc
+}
+
+// pipelineShards spreads lock contention; a power of two.
+const pipelineShards = 64
+
+// A batch is one atomic write at the driver: these bounds keep it well under
+// what brokers accept in one.
+const (
+	maxBatchRecords = 256
+	maxBatchBytes   = 512 << 10
+)
+
+type pipelineShard struct {
+	mu   sync.Mutex
+	keys map[string]*keyQueue
+}
+
+// keyQueue is what one key still has to send. It exists while it is not empty.
+type keyQueue struct {
+	key     string
+	pending []*pending
+	busy    bool // a batch is unsettled, or waits for its next attempt
+}
+
+// pending is one record on its way.
+type pending struct {
+	rec      driver.Record
+	id       string // message_id, for errors
+	producer string
+	size     int
+	started  time.Time
+	deadline time.Time
+	attempts int
+	maybe    bool // an earlier attempt was uncertain
+	strict   bool // a duplicate acknowledgement is a failure
+	settled  func(*pending, driver.Outcome)
+
+	// state is guarded by the shard's lock.
+	state pendingState
+}
+
+type pendingState uint8
+
+const (
+	pendingQueued pendingState = iota
+	pendingSent
+	pendingWithdrawn
+)
+
+// errDuplicate reports that the broker held another record under the id.
+var errDuplicate = errors.New("the broker already holds a record with this publish id and stored nothing")
+
+func newPipeline(t driver.Transport, maxItems, maxBytes int) *pipeline {
+	p := &pipeline{t: t, seed: maphash.MakeSeed(), budget: newBudget(maxItems, maxBytes)}
+	for i := range p.shards {
+		p.shards[i].keys = make(map[string]*keyQueue)
+	}
+	p.stop, p.quit = context.WithCancel(context.Background())
+	return p
+}
+
+func (p *pipeline) shard(key string) *pipelineShard {
+	return &p.shards[maphash.String(p.seed, key)&(pipelineShards-1)]
+}
+
+// submit queues one record. The caller holds its share of the budget, which
+// settling gives back.
+func (p *pipeline) submit(r *pending) {
+	s := p.shard(r.rec.Key)
+	s.mu.Lock()
+	q := s.keys[r.rec.Key]
+	if q == nil {
+		q = &keyQueue{key: r.rec.Key}
+		s.keys[r.rec.Key] = q
+	}
+	q.pending = append(q.pending, r)
+	if q.busy {
+		s.mu.Unlock()
+		return
+	}
+	batch := p.take(s, q)
+	s.mu.Unlock()
+	p.send(s, q, batch)
+}
+
+// withdraw takes r back if no attempt has been made, and reports whether it did.
+func (p *pipeline) withdraw(r *pending) bool {
+	s := p.shard(r.rec.Key)
+	s.mu.Lock()
+	ok := r.state == pendingQueued && r.attempts == 0
+	if ok {
+		r.state = pendingWithdrawn
+	}
+	s.mu.Unlock()
+	if ok {
+		p.budget.release(r.size)
+	}
+	return ok
+}
+
+// take picks the key's next batch; nil forgets the idle key. The lock is held.
+func (p *pipeline) take(s *pipelineShard, q *keyQueue) []*pending {
+	n, bytes := 0, 0
+	batch := make([]*pending, 0, min(len(q.pending), maxBatchRecords))
+	for _, r := range q.pending {
+		if len(batch) == maxBatchRecords || (len(batch) > 0 && bytes+r.size > maxBatchBytes) {
+			break
+		}
+		n++
+		if r.state == pendingWithdrawn {
+			continue
+		}
+		r.state = pendingSent
+		bytes += r.size
+		batch = append(batch, r)
+	}
+	q.pending = q.pending[n:]
+	if len(batch) == 0 && len(q.pending) == 0 {
+		q.busy = false
+		delete(s.keys, q.key)
+		return nil
+	}
+	if len(batch) == 0 { // a whole batch of withdrawn records
+		return p.take(s, q)
+	}
+	q.busy = true
+	return batch
+}
+
+// send makes one attempt on batch and goes on with the key's next one, in a
+// loop when the driver settles at once, so that the stack does not grow.
+func (p *pipeline) send(s *pipelineShard, q *keyQueue, batch []*pending) {
+	for batch != nil {
+		f := &flight{p: p, s: s, q: q, batch: batch}
+		recs := make([]driver.Record, len(batch))
+		for i, r := range batch {
+			r.attempts++
+			recs[i] = r.rec
+		}
+		p.t.Publish(recs, f.settle)
+		batch = f.done()
+	}
+}
+
+// flight is one attempt on one batch.
+type flight struct {
+	p     *pipeline
+	s     *pipelineShard
+	q     *keyQueue
+	batch []*pending
+
+	mu       sync.Mutex
+	left     []*pending // not stored, to be tried again, in order
+	settled  int
+	stopped  bool // a record was not stored: the later ones were not attempted
+	wait     bool // that record is tried again, after a pause
+	returned bool // Publish has returned
+}
+
+// settle takes the driver's word on record i; the last one moves the key on.
+func (f *flight) settle(i int, o driver.Outcome) {
+	r := f.batch[i]
+	f.mu.Lock()
+	if f.stopped && errors.Is(o.Err, driver.ErrUnavailable) {
+		r.attempts--
+	}
+	again := f.p.judge(r, &o)
+	if o.Err != nil && !f.stopped {
+		f.stopped, f.wait = true, again
+	}
+	if again {
+		f.left = append(f.left, r)
+	}
+	f.mu.Unlock()
+	if !again {
+		f.p.finish(r, o)
+	}
+	f.mu.Lock()
+	f.settled++
+	last := f.settled == len(f.batch) && f.returned
+	f.mu.Unlock()
+	if last {
+		f.p.send(f.s, f.q, f.next())
+	}
+}
+
+// done is called when Publish has returned; if everything is settled by then
+// the caller's loop goes on with the next batch.
+func (f *flight) done() []*pending {
+	f.mu.Lock()
+	f.returned = true
+	all := f.settled == len(f.batch)
+	f.mu.Unlock()
+	if !all {
+		return nil
+	}
+	return f.next()
+}
+
+// next puts back what must be tried again and returns the key's next batch, or
+// nil when there is none or when it has to wait first.
+func (f *flight) next() []*pending {
+	p, s, q := f.p, f.s, f.q
+	s.mu.Lock()
+	if len(f.left) > 0 {
+		for _, r := range f.left {
+			r.state = pendingQueued
+		}
+		q.pending = append(f.left, q.pending...)
+	}
+	if f.wait {
+		s.mu.Unlock()
+		p.later(s, q, f.left[0])
+		return nil
+	}
+	batch := p.take(s, q)
+	s.mu.Unlock()
+	return batch
+}
+
+// later sends the key's next batch after the backoff of r's attempt.
+func (p *pipeline) later(s *pipelineShard, q *keyQueue, r *pending) {
+	d := min(publishBackoff.Wait(r.attempts, globalRand{}), max(time.Until(r.deadline), 0))
+	go func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-p.stop.Done():
+		}
+		s.mu.Lock()
+		batch := p.take(s, q)
+		s.mu.Unlock()
+		p.send(s, q, batch)
+	}()
+}
+
+// publishBackoff paces publish retries: the first is nearly immediate, since a
+// leader's election or a reconnect is usually short; the cap keeps a long
+// outage's recovery within a second.
+var publishBackoff = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second}
+
+// judge reports whether r is to be tried again, and else makes o its last word.
+func (p *pipeline) judge(r *pending, o *driver.Outcome) bool {
+	switch {
+	case o.Err == nil && o.Duplicate && r.strict && !r.maybe:
+		o.Err = errDuplicate
+		return false
+	case o.Err == nil:
+		return false
+	case errors.Is(o.Err, driver.ErrUncertain):
+		r.maybe = true
+	case errors.Is(o.Err, driver.ErrUnavailable), errors.Is(o.Err, driver.ErrFull):
+	default:
+		p.doubt(r, o)
+		return false
+	}
+	if time.Now().Before(r.deadline) && p.stop.Err() == nil {
+		return true
+	}
+	p.doubt(r, o)
+	return false
+}
+
+// doubt turns a failure into uncertainty when an earlier attempt may have
+// stored the record: "failed" always means not stored.
+func (p *pipeline) doubt(r *pending, o *driver.Outcome) {
+	if r.maybe && !errors.Is(o.Err, driver.ErrUncertain) {
+		o.Err = errors.Join(driver.ErrUncertain, o.Err)
+	}
+}
+
+func (p *pipeline) finish(r *pending, o driver.Outcome) {
+	p.budget.release(r.size)
+	r.settled(r, o)
+}
+
+// close waits until everything is settled or ctx ends, then stops retrying.
+func (p *pipeline) close(ctx context.Context) {
+	p.budget.close()
+	p.budget.drained(ctx)
+	p.quit()
+}

