@@ -82,7 +82,8 @@ type Transport interface {
 	// once for each index, in rising order, from any goroutine and possibly
 	// before Publish returns. After a record that is not stored, or uncertain,
 	// no later record of the call is attempted: these settle with
-	// ErrUnavailable. One attempt only: retries are the caller's, who has at
+	// ErrUnavailable, or with ErrUncertain where they were sent together with
+	// the uncertain one (an atomic batch). One attempt only: retries are the caller's, who has at
 	// most one call per key unsettled. It does not wait for the broker.
 	Publish(recs []Record, settle func(i int, o Outcome))
 

@@ -91,6 +91,9 @@ type DeadLetterSettlement struct {
 	Attempt       int32                  `protobuf:"varint,9,opt,name=attempt,proto3" json:"attempt,omitempty"` // retry_count of the redriven message; 0 unless REDRIVEN
 	SettledAt     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=settled_at,json=settledAt,proto3" json:"settled_at,omitempty"`
 	Meta          *v1.Meta               `protobuf:"bytes,11,opt,name=meta,proto3" json:"meta,omitempty"`
+	// "log:position" of the redriven copy: a consumer that restarts has applied it
+	// when its committed position is behind that. Empty unless REDRIVEN.
+	TargetOrigin  string `protobuf:"bytes,12,opt,name=target_origin,json=targetOrigin,proto3" json:"target_origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -202,11 +205,18 @@ func (x *DeadLetterSettlement) GetMeta() *v1.Meta {
 	return nil
 }
 
+func (x *DeadLetterSettlement) GetTargetOrigin() string {
+	if x != nil {
+		return x.TargetOrigin
+	}
+	return ""
+}
+
 var File_ampy_control_v1_settlement_proto protoreflect.FileDescriptor
 
 const file_ampy_control_v1_settlement_proto_rawDesc = "" +
 	"\n" +
-	" ampy/control/v1/settlement.proto\x12\x0fampy.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bampy/common/v1/common.proto\"\xa4\x03\n" +
+	" ampy/control/v1/settlement.proto\x12\x0fampy.control.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bampy/common/v1/common.proto\"\xc9\x03\n" +
 	"\x14DeadLetterSettlement\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1d\n" +
 	"\n" +
@@ -221,7 +231,8 @@ const file_ampy_control_v1_settlement_proto_rawDesc = "" +
 	"\n" +
 	"settled_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tsettledAt\x12(\n" +
-	"\x04meta\x18\v \x01(\v2\x14.ampy.common.v1.MetaR\x04meta*\x9b\x01\n" +
+	"\x04meta\x18\v \x01(\v2\x14.ampy.common.v1.MetaR\x04meta\x12#\n" +
+	"\rtarget_origin\x18\f \x01(\tR\ftargetOrigin*\x9b\x01\n" +
 	"\x11SettlementOutcome\x12\"\n" +
 	"\x1eSETTLEMENT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bSETTLEMENT_OUTCOME_REDRIVEN\x10\x01\x12 \n" +
