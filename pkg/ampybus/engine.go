@@ -207,6 +207,9 @@ func (e *engine) work() {
 		e.mu.Lock()
 		e.running--
 		e.core.Finish(t, v, time.Now())
+		if v.Outcome == keyed.Retry {
+			e.arm() // the next to be idle may be long in coming
+		}
 		e.finished(l)
 	}
 }

@@ -104,8 +104,7 @@ func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
-	domain := domainOf(e.Topic)
-	policy, _ := PolicyFor(domain)
+	policy := policyRow(domainOf(e.Topic))
 	if e.Headers.PayloadHash == "" && (policy.AlwaysHash || b.opts.HashPayloads) {
 		e.Headers.PayloadHash = PayloadHash(e.Payload)
 	}
@@ -124,7 +123,7 @@ func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
 
 // pack compresses a large payload and moves one that is still too large for a
 // record to the blob store. Bytes that are encoded already stay as they are.
-func (b *Bus) pack(ctx context.Context, e *Envelope, policy Policy) ([]byte, error) {
+func (b *Bus) pack(ctx context.Context, e *Envelope, policy *Policy) ([]byte, error) {
 	if e.Headers.ContentEncoding != "" || e.Headers.BlobRef != "" {
 		return e.Payload, nil
 	}
@@ -166,7 +165,7 @@ func (b *Bus) offload(ctx context.Context, e *Envelope, limit int) ([]byte, erro
 	return nil, nil
 }
 
-func (b *Bus) pend(rec driver.Record, h Headers, policy Policy) *pending {
+func (b *Bus) pend(rec driver.Record, h Headers, policy *Policy) *pending {
 	ceiling := policy.PublishCeiling
 	if b.opts.PublishCeiling > 0 {
 		ceiling = b.opts.PublishCeiling
@@ -251,7 +250,7 @@ func (b *Bus) Forward(ctx context.Context, f Forward) (origin string, err error)
 }
 
 func (b *Bus) forward(ctx context.Context, rec driver.Record, h Headers, refuseDuplicate bool) (string, error) {
-	policy, _ := PolicyFor(domainOf(rec.Topic))
+	policy := policyRow(domainOf(rec.Topic))
 	r := b.pend(rec, h, policy)
 	r.strict = refuseDuplicate
 	if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
