@@ -1,0 +1,116 @@
+# make            build, lint and test
+# make demo       the whole system on real bars, no set-up
+# make help       what else there is
+#
+# Building and testing need Go and nothing else; linters are installed into
+# .bin at pinned versions the first time that they are wanted.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+BIN := $(CURDIR)/.bin
+
+GOLANGCI_VERSION := v2.15.0
+GOVULNCHECK_VERSION := v1.9.0
+BUF_VERSION := v1.75.0
+
+GOLANGCI := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+BUF := $(BIN)/buf-$(BUF_VERSION)
+
+# Where goroutines meet: these packages are tested with the race detector.
+# It needs a C compiler; without one they are tested without it, and that is said.
+CONCURRENT := ./pkg/... ./internal/cli/...
+RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
+
+FUZZTIME ?= 20s
+SEEDS ?= 200000
+BENCH ?= .
+
+.PHONY: all help
+all: build lint test ## build, lint and test (the default)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build demo bench
+build: ## the commands, as static binaries in this directory
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o . ./cmd/...
+
+demo: ## real bars through the whole system on an embedded broker, with a proof at the end
+	$(GO) run ./examples/go/demo
+
+bench: ## the benchmarks of every package (BENCH=regexp selects)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: test sim mutants chaos fuzz cover
+test: ## vet and every test, offline, no Docker; with the race detector where goroutines meet
+	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
+	$(GO) vet ./...
+	@( code=0; \
+	$(GO) test -json $$($(GO) list ./... | grep -vxFf <($(GO) list $(CONCURRENT))) || code=1; \
+	$(GO) test -json $(RACE) $(CONCURRENT) || code=1; \
+	exit $$code ) | $(GO) run ./tools/testsummary
+
+sim: ## simulate the key-ordered core on SEEDS=200000 random worlds
+	SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 30m -run Simulation -v ./internal/keyed
+
+mutants: ## break the code in every named way and see the named test fail
+	tools/mutants.sh
+
+chaos: ## kill consumers and brokers for half an hour and check the histories
+	$(GO) test -count=1 -timeout 60m -tags chaos -v ./test/chaos/...
+
+fuzz: ## every fuzz target for FUZZTIME=20s each
+	tools/fuzz.sh $(FUZZTIME)
+
+cover: ## coverage of the library, as coverage.html
+	$(GO) test -coverpkg=./pkg/...,./internal/... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	$(GO) tool cover -func=coverage.out | tail -1
+
+.PHONY: generate golden
+generate: $(BUF) build/ampy-proto ## the control schema's Go code (buf) and contract/*.json
+	PATH="$(BIN):$$PATH" $(BUF) lint proto
+	PATH="$(BIN):$$PATH" $(BUF) generate proto
+	$(GO) run ./internal/contractgen
+
+golden: ## rewrite golden files from the code; review the difference
+	$(GO) test $$(git ls-files -co --exclude-standard '*_test.go' | xargs grep -lE 'flag\.Bool\("update"' | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
+
+# ampy-proto's .proto files are not copied into this repository: they are read
+# from the module cache, at the version that go.mod names.
+build/ampy-proto: go.mod
+	mkdir -p build
+	ln -sfn "$$($(GO) list -m -f '{{.Dir}}' github.com/AmpyFin/ampy-proto/v2)/proto" $@
+
+.PHONY: lint vuln tools clean
+lint: $(GOLANGCI) ## golangci-lint with the explicit list of .golangci.yml, formatting included
+	$(GOLANGCI) run ./...
+
+# The database of vulnerabilities is fetched from vuln.go.dev, or from GOVULNDB.
+vuln: $(GOVULNCHECK) ## known vulnerabilities in what the code really calls
+	$(GOVULNCHECK) ./...
+
+tools: $(GOLANGCI) $(GOVULNCHECK) $(BUF) ## install the pinned tools into .bin
+
+clean: ## remove what make made, the tools included
+	rm -rf $(BIN) build coverage.out coverage.html
+	rm -f $(notdir $(wildcard cmd/*))
+
+# install builds command $(1) at version $(2) and puts the version in the file's
+# name, so that a new version in this file is a new file in .bin.
+define install
+	GOBIN=$(BIN) $(GO) install $(1)@$(2)
+	mv $(BIN)/$(notdir $(1)) $@
+endef
+
+$(GOLANGCI):
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_VERSION))
+$(GOVULNCHECK):
+	$(call install,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK_VERSION))
+$(BUF):
+	$(call install,github.com/bufbuild/buf/cmd/buf,$(BUF_VERSION))
