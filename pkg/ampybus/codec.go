@@ -35,6 +35,7 @@ const (
 	CodeGzipLimit    = "decode:gzip_limit"
 	CodeGzipTrailing = "decode:gzip_trailing"
 	CodeEncoding     = "decode:encoding"
+	CodePayloadHash  = "payload_hash"
 )
 
 // CodecError says why a payload's content encoding cannot be undone.

@@ -78,6 +78,15 @@ const (
 	KeyIsPair
 	// KeyUnderSubtopic: key subtopic|rest.
 	KeyUnderSubtopic
+
+	// The specification does not fix the rest; Lint alone looks at it.
+
+	// KeySecurity: subtopic mic.symbol, key symbol.mic or symbol.mic|rest.
+	KeySecurity
+	// KeySame: the key is the subtopic.
+	KeySame
+	// KeyOfAccount: key account|rest.
+	KeyOfAccount
 )
 
 // CompressOver is the payload size in bytes above which the bus compresses; a
@@ -114,6 +123,8 @@ type Policy struct {
 	// sink keeps the record, Batch the rule for several records in one message.
 	// Empty: there is none.
 	DedupeKey, SinkKey, Batch string
+	// WantsDedupeKey: the specification's examples set dedupe_key (§14).
+	WantsDedupeKey bool
 
 	// Class, and what follows from it (specification §8).
 	Class QoSClass

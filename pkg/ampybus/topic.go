@@ -206,5 +206,3 @@ func isTokenByte(c byte) bool {
 	}
 	return strings.IndexByte("_-@|:+=^/#", c) >= 0
 }
-
-func isControl(r rune) bool { return r < ' ' || 0x7f <= r && r <= 0x9f }

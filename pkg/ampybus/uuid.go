@@ -3,7 +3,6 @@ package ampybus
 import (
 	"encoding/hex"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -110,4 +109,11 @@ func hexDigit(c byte) byte {
 	return 255
 }
 
-func hasUpper(s string) bool { return strings.ToLower(s) != s }
+func hasUpper(s string) bool {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return true
+		}
+	}
+	return false
+}

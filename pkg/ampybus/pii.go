@@ -1,0 +1,113 @@
+package ampybus
+
+import "strconv"
+
+// A textKind says what a header's value is for, and so which rules of the
+// detector of personal data and secrets apply (specification §12).
+type textKind uint8
+
+const (
+	// textFree is anything: every rule applies.
+	textFree textKind = iota
+	// textName is a service or system: names such as svc@host.example are no
+	// e-mail addresses.
+	textName
+	// textID is a machine's id: among random 16-digit ids one in 40 passes for
+	// a card number, so bare digits are only suspected.
+	textID
+	// textModelID is textID with model@version in it.
+	textModelID
+	// textRef is a reference to an object: only credentials are looked for.
+	textRef
+)
+
+// personal refuses personal data and secrets in what an application sets. The
+// match is never part of an error.
+func (c *checker) personal(h *Headers, p *Policy) {
+	eachText(h, p, func(name, v string, kind textKind) {
+		if rule, sure := personalRule(v, kind); rule != "" && sure {
+			c.coded("pii", name, "", "looks like personal data or a secret (rule "+rule+")", "send an id that means nothing outside")
+		}
+	})
+}
+
+// lintPersonal names what is suspected but too often innocent to refuse.
+func lintPersonal(h *Headers, p *Policy) (lints []string) {
+	eachText(h, p, func(name, v string, kind textKind) {
+		if rule, sure := personalRule(v, kind); rule != "" && !sure {
+			lints = append(lints, name+": may be personal data or a secret (rule "+rule+")")
+		}
+	})
+	return lints
+}
+
+func eachText(h *Headers, p *Policy, f func(name, v string, kind textKind)) {
+	key := textID
+	if p != nil && p.ModelKeys {
+		key = textModelID
+	}
+	f(HeaderProducer, h.Producer, textName)
+	f(HeaderSource, h.Source, textName)
+	f(HeaderRunID, h.RunID, textID)
+	f(HeaderPartitionKey, h.PartitionKey, key)
+	f(HeaderDedupeKey, h.DedupeKey, key)
+	f(HeaderBlobRef, h.BlobRef, textRef)
+	for i := range h.Extra {
+		f("headers", h.Extra[i].Value, textFree)
+	}
+}
+
+// personalRule is the first rule that v breaks. sure is false where innocent
+// values of this kind break it too often.
+func personalRule(v string, kind textKind) (rule string, sure bool) {
+	var digits, signs int
+	at := false
+	for i := range len(v) {
+		switch c := v[i]; {
+		case '0' <= c && c <= '9':
+			digits++
+		case c == '@':
+			at = true
+		case c == ':' || c == '=' || c == ' ':
+			signs++
+		}
+	}
+	switch {
+	case signs > 0 && hasURLCredentials(v):
+		return "url_credentials", true
+	case len(v) >= 12 && hasSecret(v, signs > 0):
+		return "secret", true
+	case kind == textRef:
+		return "", true
+	case at && (kind == textFree || kind == textID) && hasEmail(v):
+		return "email", true
+	case digits >= 9 && hasSSN(v):
+		return "ssn", true
+	case digits >= 9 && kind == textFree && hasPhone(v):
+		return "phone", true
+	case digits >= 10 && hasIBAN(v):
+		return "iban", true
+	case digits >= 13:
+		return cardRule(v, kind)
+	}
+	if len(v) == alpacaKeyLen && isAlpacaKey(v) {
+		return "secret", kind != textID && kind != textModelID
+	}
+	return "", true
+}
+
+func cardRule(v string, kind textKind) (rule string, sure bool) {
+	grouped, bare := findCards(v)
+	switch {
+	case grouped, bare && kind == textFree:
+		return "card", true
+	case bare && isDigits(v):
+		return "card", kind == textName
+	}
+	return "", true
+}
+
+func isDigits(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil && s[0] != '+'
+}
