@@ -53,7 +53,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if it.fault != nil {
 		return e.bury(l, it, m, reasonFor(it.fault, ReasonEnvelope))
 	}
-	if t.Parked {
+	if t.Parked && !e.awaits(t.Key, m) {
 		return e.bury(l, it, m, ReasonPredecessorDead+":"+t.Predecessor)
 	}
 	if err := e.bus.unpack(l.ctx, m); err != nil {
@@ -69,6 +69,9 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	case err != nil:
 		return e.retry(l, it, t, m, fmt.Errorf("look up duplicates: %w", err))
 	case seen == SeenSame:
+		if t.Parked {
+			e.free(t.Key, m.Headers.MessageID)
+		}
 		e.consumed(m, ResultDuplicate, "", 0, nil)
 		return keyed.Verdict{Outcome: keyed.Done}
 	case seen == SeenIDConflict:
@@ -76,15 +79,19 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	case seen == SeenKeyConflict:
 		return e.bury(l, it, m, ReasonDedupeConflict+": this dedupe_key was applied with another payload")
 	}
-	it.runs++
 	start := time.Now()
+	e.begin(it, start)
 	err = e.handle(l.ctx, m)
 	took := time.Since(start)
 	if err != nil {
 		return e.failed(l, it, t, m, err, took)
 	}
+	e.succeeded()
 	if err := e.c.Dedupe.Mark(l.ctx, m); err != nil {
 		return e.retry(l, it, t, m, fmt.Errorf("mark as applied: %w", err))
+	}
+	if t.Parked {
+		e.free(t.Key, m.Headers.MessageID)
 	}
 	e.consumed(m, ResultOK, "", took, nil)
 	return keyed.Verdict{Outcome: keyed.Done}
@@ -112,7 +119,7 @@ func (p *handlerPanic) Reason() string { return ReasonPanic }
 func (p *handlerPanic) Stack() []byte { return p.stack }
 
 // failed judges a handler's error: no failure at the end of a lane or of the
-// process, else a dead letter or another attempt.
+// process, nor in an outage; else a dead letter or another attempt.
 func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err error, took time.Duration) keyed.Verdict {
 	if e.releasing(l) {
 		e.consumed(m, ResultReleased, "", took, err)
@@ -122,12 +129,56 @@ func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err 
 	if errors.As(err, &poison) || isPermanent(err) {
 		return e.bury(l, it, m, reasonFor(err, ReasonPermanent))
 	}
-	wait, again := e.budget(t, err)
+	if !e.counts(t.Key, it, err) {
+		e.consumed(m, ResultRetry, "outage", took, err)
+		return keyed.Verdict{Outcome: keyed.Retry, After: time.Nanosecond}
+	}
+	it.tries++
+	wait, again := e.budget(it, err)
 	if !again {
 		return e.bury(l, it, m, reasonFor(err, ReasonHandler))
 	}
 	e.consumed(m, ResultRetry, ReasonCode(reasonFor(err, ReasonHandler)), took, err)
 	return keyed.Verdict{Outcome: keyed.Retry, After: wait}
+}
+
+// counts reports whether a failed attempt counts against the message's budget.
+// In an outage it does not, and the budget starts anew behind it.
+func (e *engine) counts(key string, it *item, err error) bool {
+	e.mu.Lock()
+	began := e.health.failed(key, it.runs == 1, err, time.Now())
+	blamed := e.health.blames(it.successes)
+	if !blamed {
+		it.tries, it.since, it.successes = 0, time.Time{}, e.health.successes
+	}
+	e.mu.Unlock()
+	if began {
+		e.notice(Notice{Kind: NoticePaused, Text: "several keys fail: this is an outage, not poison; probing", Err: err})
+	}
+	return blamed
+}
+
+// begin notes the start of an attempt.
+func (e *engine) begin(it *item, now time.Time) {
+	it.runs++
+	if it.since.IsZero() {
+		e.mu.Lock()
+		it.since, it.successes = now, e.health.successes
+		e.mu.Unlock()
+	}
+}
+
+// succeeded notes an effect, and resumes a paused consumer.
+func (e *engine) succeeded() {
+	e.mu.Lock()
+	resumed := e.health.succeeded()
+	if resumed {
+		e.cond.Broadcast()
+	}
+	e.mu.Unlock()
+	if resumed {
+		e.notice(Notice{Kind: NoticeResumed, Text: "an attempt succeeded; going on"})
+	}
 }
 
 // refuse judges a message that could not be unpacked: a fault of its own, or
@@ -163,10 +214,10 @@ func (e *engine) releasing(l *lane) bool {
 
 // budget returns the wait before the next attempt, or false when the retry
 // budget is spent.
-func (e *engine) budget(t keyed.Task[*item], err error) (time.Duration, bool) {
-	r := e.retryBudget(t.Value.d.Topic)
+func (e *engine) budget(it *item, err error) (time.Duration, bool) {
+	r := e.retryBudget(it.d.Topic)
 	p := backoff.Policy{Base: r.Base, Cap: r.Cap, Attempts: r.Attempts, Elapsed: r.Elapsed}
-	wait, again := p.Next(t.Attempt, time.Since(t.FirstTried), globalRand{})
+	wait, again := p.Next(it.tries, time.Since(it.since), globalRand{})
 	if d, ok := retryDelay(err); ok && again {
 		wait = d
 	}
@@ -177,8 +228,10 @@ func (e *engine) retryBudget(topic string) Retry {
 	if e.c.Retry != nil {
 		return *e.c.Retry
 	}
-	policy, _ := PolicyFor(domainOf(topic))
-	return policy.Retry
+	if policy := policyRow(domainOf(topic)); policy != nil {
+		return policy.Retry
+	}
+	return policyRow(DomainDLQ).Retry
 }
 
 func (e *engine) consumed(m *Message, r Result, reason string, took time.Duration, err error) {

@@ -44,16 +44,18 @@ func (e *engine) bury(l *lane, it *item, m *Message, reason string) keyed.Verdic
 		}
 	}
 	e.consumed(m, ResultDead, ReasonCode(reason), 0, errors.New(reason))
-	return keyed.Verdict{Outcome: keyed.Dead, Park: e.parks(m.Topic), Cause: m.Headers.MessageID}
+	if !e.parksDomain(domainOf(m.Topic)) {
+		return keyed.Verdict{Outcome: keyed.Dead}
+	}
+	return keyed.Verdict{Outcome: keyed.Dead, Park: true, Cause: e.hold(it.key(), m)}
 }
 
-func (e *engine) parks(topic string) bool {
-	on := e.c.OnDead
-	if on == 0 {
-		policy, _ := PolicyFor(domainOf(topic))
-		on = policy.OnDead
+func (e *engine) parksDomain(domain string) bool {
+	if e.c.OnDead != 0 {
+		return e.c.OnDead == Park
 	}
-	return on == Park
+	policy := policyRow(domain)
+	return policy != nil && policy.OnDead == Park
 }
 
 // halt ends Consume with err.

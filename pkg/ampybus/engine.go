@@ -25,7 +25,14 @@ type engine struct {
 	lanes    map[string]*lane
 	stopping bool
 	running  int
+	health   health
 	fault    error // what ended it early
+
+	parked       map[string]*parkedKey // guarded by mu
+	watch        sync.Once
+	settledSince time.Time
+	background   sync.WaitGroup
+	ctx          context.Context // of what goes on beside the workers
 
 	timer *time.Timer // fires when the core has a key to wake
 	kick  chan struct{}
@@ -50,9 +57,12 @@ type item struct {
 	lints []string
 	fault error  // the headers cannot be read
 	dead  string // why it is a dead letter, once that is decided
-	runs  int    // times that the handler ran
 
-	blocked int // times that its dead letter could not be stored
+	runs      int       // times that the handler ran, here
+	tries     int       // failed attempts that count against the budget
+	since     time.Time // start of the first attempt that counts
+	successes uint64    // of the consumer at that time
+	blocked   int       // times that its dead letter could not be stored
 }
 
 func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
@@ -62,8 +72,9 @@ func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
 			MaxItems: c.MaxItems, MaxBytes: c.MaxBytes, MaxSpan: uint64(c.MaxSpan),
 			Backoff: func(int, string) time.Duration { return 0 }, // verdicts carry the wait
 		}),
-		lanes: make(map[string]*lane),
-		kick:  make(chan struct{}, 1),
+		lanes:  make(map[string]*lane),
+		parked: make(map[string]*parkedKey),
+		kick:   make(chan struct{}, 1),
 	}
 	e.cond = sync.NewCond(&e.mu)
 	e.timer = time.AfterFunc(time.Hour, e.wake)
@@ -75,7 +86,8 @@ func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
 func (e *engine) run(ctx context.Context) error {
 	loop, quit := context.WithCancel(ctx)
 	defer quit()
-	e.quit = quit
+	e.ctx, e.quit = loop, quit
+	e.settledSince = time.Now()
 
 	var workers, commits sync.WaitGroup
 	for range e.c.Workers {
@@ -90,6 +102,8 @@ func (e *engine) run(ctx context.Context) error {
 	close(stopCommits)
 	commits.Wait()
 	e.timer.Stop()
+	quit()
+	e.background.Wait()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
 	e.commitAll(end)
@@ -144,19 +158,25 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 	e.mu.Lock()
 	l := e.lanes[ev.Lane]
 	same := l != nil && l.epoch == ev.Epoch
-	if !same {
-		if l != nil {
-			l.cancel()
-		}
-		l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From}
-		l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		e.lanes[ev.Lane] = l
+	if same {
+		e.core.Assign(ev.Lane, ev.Epoch, ev.From)
+		e.mu.Unlock()
+		return
 	}
+	e.mu.Unlock()
+	if l != nil {
+		e.lose(l.name, l.epoch)
+	}
+	if !e.restoredParked(ctx, ev) {
+		return
+	}
+	l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	e.mu.Lock()
+	e.lanes[ev.Lane] = l
 	e.core.Assign(ev.Lane, ev.Epoch, ev.From)
 	e.mu.Unlock()
-	if !same {
-		e.notice(Notice{Kind: NoticeAssigned, Lane: ev.Lane, Text: fmt.Sprintf("owner at epoch %d from position %d", ev.Epoch, ev.From)})
-	}
+	e.notice(Notice{Kind: NoticeAssigned, Lane: ev.Lane, Text: fmt.Sprintf("owner at epoch %d from position %d", ev.Epoch, ev.From)})
 }
 
 // add reads the headers of what was fetched and puts it into the core.
@@ -190,13 +210,9 @@ func (e *engine) add(ev driver.Event) {
 func (e *engine) work() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for {
-		if e.stopping {
-			return
-		}
-		t, ok := e.core.Next(time.Now())
+	for !e.stopping {
+		t, probe, ok := e.next(time.Now())
 		if !ok {
-			e.arm()
 			e.cond.Wait()
 			continue
 		}
@@ -206,12 +222,33 @@ func (e *engine) work() {
 		v := e.process(l, t)
 		e.mu.Lock()
 		e.running--
+		if probe {
+			e.health.probing = false
+		}
 		e.core.Finish(t, v, time.Now())
 		if v.Outcome == keyed.Retry {
 			e.arm() // the next to be idle may be long in coming
 		}
 		e.finished(l)
 	}
+}
+
+// next hands out a task, or arms the timer for when there may be one.
+func (e *engine) next(now time.Time) (t keyed.Task[*item], probe, ok bool) {
+	may, at := e.health.mayStart(now)
+	if !may {
+		if !at.IsZero() {
+			e.timer.Reset(at.Sub(now))
+		}
+		return t, false, false
+	}
+	if t, ok = e.core.Next(now); !ok {
+		e.arm()
+		return t, false, false
+	}
+	probe = e.health.paused
+	e.health.probing = e.health.probing || probe
+	return t, probe, true
 }
 
 // finished lets the lane's next steps happen: more fetching, a commit.
@@ -231,9 +268,13 @@ func (e *engine) finished(l *lane) {
 	}
 }
 
-// arm sets the timer to the core's next wake. The lock is held.
+// arm sets the timer to when a worker may have something to do. The lock is held.
 func (e *engine) arm() {
-	if at, ok := e.core.Wake(); ok {
+	at, ok := e.core.Wake()
+	if e.health.paused {
+		at, ok = e.health.probeAt, true
+	}
+	if ok {
 		e.timer.Reset(max(time.Until(at), 0))
 	}
 }

@@ -28,7 +28,7 @@ func settlementTopic(env string) string {
 
 // settle records what became of a dead letter.
 func (b *Bus) settle(ctx context.Context, d *DeadLetter, s *controlv1.DeadLetterSettlement) error {
-	s.Origin, s.MessageId = d.Origin(), d.Headers.MessageID
+	s.Origin, s.MessageId = d.Origin(), letterID(d.Headers, d.Headers.DLQ.Origin)
 	s.ConsumerGroup, s.PartitionKey = d.Headers.DLQ.Group, d.Headers.PartitionKey
 	s.SettledAt = timestamppb.Now()
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)

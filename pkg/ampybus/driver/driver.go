@@ -153,7 +153,8 @@ const (
 )
 
 // Event is one step of a Source. Lane and Epoch are set for all kinds but
-// Trouble.
+// Trouble. A lane is named after its log; a share of a log adds a slash and the
+// share's name ("log/share").
 type Event struct {
 	Kind    EventKind
 	Lane    string

@@ -1,0 +1,238 @@
+package ampybus
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	controlv1 "github.com/AmpyFin/ampy-bus/pkg/ampybus/control/v1"
+	"google.golang.org/protobuf/proto"
+)
+
+// A parked key has dead letters that its later messages must not overtake:
+// they are dead-lettered behind them, in order, until every one of them was
+// redriven and applied, in order, or discarded. Nothing about it is stored
+// apart: the dead-letter log and the settlements say which ones are open, so a
+// restart or another member finds the same.
+
+// parkedKey lists the message ids of a key's open dead letters, oldest first.
+type parkedKey struct{ open []string }
+
+// cause names the message that the key waits for.
+func (p *parkedKey) cause() string { return p.open[0] }
+
+// letterID identifies a message among its key's dead letters, even one whose
+// message_id is missing.
+func letterID(h Headers, origin string) string { return firstText(h.MessageID, origin) }
+
+// awaits reports that m is the redriven copy of the oldest open dead letter:
+// the only message that may run.
+func (e *engine) awaits(key string, m *Message) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parked[key]
+	return p != nil && p.cause() == letterID(m.Headers, m.Origin())
+}
+
+// hold parks a key behind the dead letter of m and returns the message that
+// the key now waits for.
+func (e *engine) hold(key string, m *Message) string {
+	id := letterID(m.Headers, m.Origin())
+	e.mu.Lock()
+	p := e.parked[key]
+	fresh := p == nil
+	if fresh {
+		p = &parkedKey{}
+		e.parked[key] = p
+	}
+	if !slices.Contains(p.open, id) {
+		p.open = append(p.open, id)
+	}
+	cause := p.cause()
+	e.mu.Unlock()
+	if fresh {
+		e.watchSettlements()
+		e.notice(Notice{Kind: NoticeParked, Lane: m.Lane, Key: key, Text: "parked behind " + id})
+	}
+	return cause
+}
+
+// free takes a message off its key's open dead letters, and lets the key go
+// when none is left.
+func (e *engine) free(key, messageID string) {
+	e.mu.Lock()
+	p := e.parked[key]
+	if p == nil {
+		e.mu.Unlock()
+		return
+	}
+	p.open = slices.DeleteFunc(p.open, func(id string) bool { return id == messageID })
+	gone := len(p.open) == 0
+	if gone {
+		delete(e.parked, key)
+		e.core.Release(key)
+		e.cond.Broadcast()
+	} else {
+		e.core.Park(key, p.cause())
+	}
+	e.mu.Unlock()
+	if gone {
+		e.notice(Notice{Kind: NoticeReleased, Key: key, Text: "all its dead letters are settled"})
+	}
+}
+
+// mayPark reports whether any topic of the pattern parks keys, and its scopes.
+func (e *engine) mayPark() []Scope {
+	p, _ := ParsePattern(e.c.Pattern)
+	return slices.DeleteFunc(p.Scopes(), func(s Scope) bool {
+		return s.Domain == DomainDLQ || !e.parksDomain(s.Domain)
+	})
+}
+
+// restoredParked restores a lane's parked keys before its first message runs,
+// trying on while the broker is in trouble; false when ctx has ended.
+func (e *engine) restoredParked(ctx context.Context, ev driver.Event) bool {
+	for attempt := 1; ; attempt++ {
+		err := e.restoreParked(ctx, ev.Lane, ev.From)
+		if err == nil || ctx.Err() != nil {
+			return err == nil
+		}
+		e.notice(Notice{Kind: NoticeTrouble, Lane: ev.Lane, Text: "the lane waits for its parked keys", Err: err})
+		t := time.NewTimer(infrastructureBackoff.Wait(attempt, globalRand{}))
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// restoreParked reads which keys of a newly owned lane are parked, from the
+// dead-letter log and the settlements. from is the lane's committed position:
+// a redriven copy behind it was applied.
+func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) error {
+	scopes := e.mayPark()
+	if len(scopes) == 0 {
+		return nil
+	}
+	since := time.Now()
+	open := make(map[string]*parkedKey)
+	for _, s := range scopes {
+		if err := e.openDeadLetters(ctx, s, lane, from, open); err != nil {
+			return fmt.Errorf("restore parked keys: %w", err)
+		}
+	}
+	e.mu.Lock()
+	for key, p := range open {
+		e.parked[key] = p
+		e.core.Park(key, p.cause())
+	}
+	e.mu.Unlock()
+	if len(open) > 0 {
+		e.settledSince = since
+		e.watchSettlements()
+	}
+	return nil
+}
+
+func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from uint64, open map[string]*parkedKey) error {
+	topic := Topic{Env: s.Env, Domain: DomainDLQ, Version: "v1", Subtopic: s.Domain}.String()
+	settled, err := e.bus.settlements(ctx, []string{s.Env})
+	if err != nil {
+		return err
+	}
+	last := make(map[string]bool)    // message id: its latest dead letter is open
+	order := make(map[string]string) // message id: key, of every one seen
+	var ids []string
+	for m, err := range e.bus.Read(ctx, Range{Pattern: topic}) {
+		if m == nil && isGap(err) {
+			continue
+		}
+		if m == nil {
+			return err
+		}
+		h := &m.Headers
+		log, _, ok := cutOrigin(h.DLQ.Origin)
+		if h.DLQ.Group != e.c.Group || !ok || !laneOf(lane, log) {
+			continue
+		}
+		id := letterID(*h, h.DLQ.Origin)
+		if _, seen := order[id]; !seen {
+			ids = append(ids, id)
+		}
+		order[id] = h.PartitionKey
+		last[id] = !applied(settled[m.Origin()], lane, from)
+	}
+	for _, id := range ids {
+		if key := order[id]; last[id] {
+			if open[key] == nil {
+				open[key] = &parkedKey{}
+			}
+			open[key].open = append(open[key].open, id)
+		}
+	}
+	return nil
+}
+
+// applied reports whether a dead letter no longer holds its key.
+func applied(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool {
+	switch {
+	case s == nil:
+		return false
+	case s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN:
+		return true
+	}
+	log, pos, ok := cutOrigin(s.GetTargetOrigin())
+	return ok && laneOf(lane, log) && pos < from
+}
+
+// laneOf reports whether lane is log, or a share of it ("log/share").
+func laneOf(lane, log string) bool {
+	rest, ok := strings.CutPrefix(lane, log)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// cutOrigin cuts "log:position".
+func cutOrigin(origin string) (log string, pos uint64, ok bool) {
+	i := strings.LastIndexByte(origin, ':')
+	if i < 0 {
+		return "", 0, false
+	}
+	pos, err := strconv.ParseUint(origin[i+1:], 10, 64)
+	return origin[:i], pos, err == nil
+}
+
+// watchSettlements starts to follow the settlements, once: discarding a dead
+// letter lets its key go on.
+func (e *engine) watchSettlements() {
+	e.watch.Do(func() {
+		for _, s := range e.mayPark() {
+			e.background.Go(func() { e.followSettlements(settlementTopic(s.Env)) })
+		}
+	})
+}
+
+// settlementSlack covers the difference between this clock and the broker's.
+const settlementSlack = time.Minute
+
+func (e *engine) followSettlements(topic string) {
+	start := e.settledSince.Add(-settlementSlack)
+	for m, err := range e.bus.Read(e.ctx, Range{Pattern: topic, Start: start, Follow: true}) {
+		if err != nil {
+			if e.ctx.Err() == nil {
+				e.notice(Notice{Kind: NoticeReader, Text: "following settlements of dead letters", Err: err})
+			}
+			continue
+		}
+		s := new(controlv1.DeadLetterSettlement)
+		if proto.Unmarshal(m.Payload, s) != nil || s.GetConsumerGroup() != e.c.Group {
+			continue
+		}
+		if s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN {
+			e.free(s.GetPartitionKey(), s.GetMessageId())
+		}
+	}
+}
