@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
-	controlv1 "github.com/AmpyFin/ampy-bus/pkg/ampybus/control/v1"
 	"google.golang.org/protobuf/proto"
+
+	controlv1 "github.com/AmpyFin/ampy-bus/pkg/ampybus/control/v1"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 // A parked key has dead letters that its later messages must not overtake:
