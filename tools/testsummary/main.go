@@ -89,7 +89,7 @@ func (s *summary) take(e event) {
 func (s *summary) end(e event, id string) {
 	switch {
 	case e.Test == "":
-		s.endPackage(e, id)
+		s.endPackage(e)
 	case e.Action == "pass":
 		s.tests++
 	case e.Action == "skip":
@@ -101,7 +101,7 @@ func (s *summary) end(e event, id string) {
 	}
 }
 
-func (s *summary) endPackage(e event, id string) {
+func (s *summary) endPackage(e event) {
 	switch e.Action {
 	case "skip":
 		s.bare++
