@@ -56,7 +56,7 @@ test: ## vet and every test, offline, no Docker; with the race detector where go
 	exit $$code ) | $(GO) run ./tools/testsummary
 
 sim: ## simulate the key-ordered core on SEEDS=200000 random worlds
-	SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 30m -run Simulation -v ./internal/keyed
+	$(GO) test -count=1 -timeout 30m -run Simulation -v ./internal/keyed -seeds $(SEEDS)
 
 mutants: ## break the code in every named way and see the named test fail
 	tools/mutants.sh
