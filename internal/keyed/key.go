@@ -8,17 +8,18 @@ import (
 
 // node is a queued or running item.
 type node[T any] struct {
-	value   T
-	key     *key[T]
-	pos     uint64
-	seq     uint64 // in the lane's span
-	term    uint64 // the lane's term when added
-	size    int
-	attempt int
-	running bool
-	first   time.Time
-	turn    uint32 // grows whenever a task of this node ends: a second Finish is void
-	next    *node[T]
+	value          T
+	key            *key[T]
+	pos            uint64
+	seq            uint64 // in the lane's span
+	epoch          uint64 // the lane's when added
+	size           int
+	attempt        int
+	running        bool
+	first, started time.Time
+	uncounted      bool
+	turn           uint32 // grows whenever a task of this node ends: a second Finish is void
+	next           *node[T]
 }
 
 // key is the state of a key that has an item in its lane. Idle keys are

@@ -2,11 +2,11 @@ package keyed
 
 import "github.com/AmpyFin/ampy-bus/internal/mutant"
 
-// lane is one ordered log with one owner at a time.
+// lane is one ordered log with one owner at a time. It is kept when revoked, so
+// that its epoch cannot come back.
 type lane[T any] struct {
 	name     string
 	epoch    uint64
-	term     uint64 // grows with every Revoke: tells stale tasks even if an epoch returns
 	owned    bool
 	draining bool
 	next     uint64 // highest position seen + 1

@@ -12,7 +12,8 @@ type Task[T any] struct {
 	Epoch uint64
 	Pos   uint64
 	Key   string
-	// Attempt counts the times the item was handed out, 1 for the first.
+	// Attempt counts the times the item was handed out, 1 for the first. Both it
+	// and FirstTried leave uncounted attempts out, and start over after Release.
 	Attempt int
 	// FirstTried is the time of the first attempt.
 	FirstTried time.Time
@@ -43,9 +44,11 @@ type Verdict struct {
 	Outcome Outcome
 	// After is the wait before a retry. Zero: Config.Backoff.
 	After time.Duration
-	// Uncounted takes the attempt of a retry back: an outage is not the item's fault.
+	// Uncounted takes the attempt of a retry back, and the time until the next
+	// one out of FirstTried: an outage is not the item's fault.
 	Uncounted bool
-	// Park holds the key of a dead item until Release.
+	// Park holds the key of a dead item until Release. A task that was handed out
+	// Parked parks nothing again: a Release meanwhile stands.
 	Park bool
 	// Cause identifies the dead item to its successors: see Task.Predecessor.
 	Cause string
@@ -65,14 +68,23 @@ func (c *Core[T]) Next(now time.Time) (t Task[T], ok bool) {
 	k.running++
 	k.lane.running++
 	c.running++
-	if n.attempt == 0 {
-		n.first = now
-	}
-	n.attempt++
+	n.start(now)
 	if mutant.On("two-inflight") {
 		c.wake(k)
 	}
 	return c.task(k, n), true
+}
+
+// start begins an attempt. One that did not count has not aged the item either.
+func (n *node[T]) start(now time.Time) {
+	switch {
+	case n.attempt == 0:
+		n.first = now
+	case n.uncounted:
+		n.first = n.first.Add(now.Sub(n.started))
+	}
+	n.started, n.uncounted = now, false
+	n.attempt++
 }
 
 func (c *Core[T]) task(k *key[T], n *node[T]) Task[T] {
@@ -81,7 +93,7 @@ func (c *Core[T]) task(k *key[T], n *node[T]) Task[T] {
 		Attempt: n.attempt, FirstTried: n.first, Value: n.value,
 		node: n, turn: n.turn,
 	}
-	if len(c.parked) > 0 {
+	if len(c.parked) > 0 && !mutant.On("run-parked") {
 		t.Predecessor, t.Parked = c.parked[k.name]
 	}
 	return t
@@ -120,23 +132,22 @@ func (c *Core[T]) Finish(t Task[T], v Verdict, now time.Time) {
 	l.running--
 	c.running--
 	switch {
-	case n.term != l.term:
+	case !l.owned || n.epoch != l.epoch:
 		c.finishStale(k, n)
 	case v.Outcome == Retry:
 		c.retry(k, n, t, v, now)
 	default:
-		c.settle(k, n, v)
+		if v.Outcome == Dead && v.Park && !t.Parked {
+			c.Park(k.name, v.Cause)
+		}
+		c.settle(k, n)
 	}
 	c.wake(k)
 	c.forgetKey(k)
-	c.forgetLane(l)
 }
 
 // settle ends an item for good.
-func (c *Core[T]) settle(k *key[T], n *node[T], v Verdict) {
-	if v.Outcome == Dead && v.Park {
-		c.Park(k.name, v.Cause)
-	}
+func (c *Core[T]) settle(k *key[T], n *node[T]) {
 	k.remove(n)
 	k.lane.span.finish(n.seq)
 	c.uncount(k.lane, n)
@@ -160,12 +171,13 @@ func (c *Core[T]) retry(k *key[T], n *node[T], t Task[T], v Verdict, now time.Ti
 		n.attempt, after = 0, 0 // released meanwhile: the handler has not seen it yet
 	} else if v.Uncounted {
 		n.attempt--
+		n.uncounted = true
 	}
 	if mutant.On("rotate-on-retry") {
 		k.remove(n)
 		k.push(n)
 	}
-	if after > 0 {
+	if after > 0 && !mutant.On("no-wait") {
 		c.unschedule(k)
 		c.timers.push(k, now.Add(after))
 	}
@@ -177,6 +189,6 @@ func (c *Core[T]) finishStale(k *key[T], n *node[T]) {
 	c.freeNode(n)
 	if mutant.On("stale-done") && k.head != nil && !k.head.running {
 		c.unschedule(k)
-		c.settle(k, k.head, Verdict{Outcome: Done})
+		c.settle(k, k.head)
 	}
 }

@@ -1,0 +1,98 @@
+package keyed_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// counter names what a run has met. A simulation that met too little of it
+// proves nothing.
+type counter int
+
+const (
+	steps counter = iota
+	records
+	crashes
+	takeovers
+	sameMember
+	resumes
+	handOvers
+	stale
+	fencedWrites
+	fencedCommits
+	commits
+	lostCommitAcks
+	lostEffectAcks
+	lostLetterAcks
+	dlqRefused
+	letters
+	dead
+	parkedDead
+	releases
+	retries
+	uncounted
+	refusedAdds
+	deduped
+	pausedItems
+	pausedBytes
+	pausedSpan
+	committedEarly
+	nCounters
+)
+
+var counterNames = [nCounters]string{
+	steps:          "steps",
+	records:        "records",
+	crashes:        "crashes",
+	takeovers:      "takeovers",
+	sameMember:     "same member",
+	resumes:        "resumes",
+	handOvers:      "hand overs",
+	stale:          "stale",
+	fencedWrites:   "fenced writes",
+	fencedCommits:  "fenced commits",
+	commits:        "commits",
+	lostCommitAcks: "lost commit acks",
+	lostEffectAcks: "lost effect acks",
+	lostLetterAcks: "lost letter acks",
+	dlqRefused:     "dlq refused",
+	letters:        "letters",
+	dead:           "dead",
+	parkedDead:     "parked dead",
+	releases:       "releases",
+	retries:        "retries",
+	uncounted:      "uncounted",
+	refusedAdds:    "refused adds",
+	deduped:        "deduped",
+	pausedItems:    "paused items",
+	pausedBytes:    "paused bytes",
+	pausedSpan:     "paused span", committedEarly: "records committed among faults",
+}
+
+type counts [nCounters]int
+
+func (c *counts) add(o counts) {
+	for i := range o {
+		c[i] += o[i]
+	}
+}
+
+func (c counts) String() string {
+	var b strings.Builder
+	for i, n := range c {
+		fmt.Fprintf(&b, "%s %d, ", counterNames[i], n)
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}
+
+// demandFaults fails a simulation of n worlds that met too few faults. The
+// demands are about half of what a run shows.
+func demandFaults(t *testing.T, c counts, n int) {
+	t.Helper()
+	for i, got := range c {
+		if want := n / 10; got < want {
+			t.Errorf("%s: %d in %d worlds, want at least %d", counterNames[i], got, n, want)
+		}
+	}
+}
