@@ -10,6 +10,7 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/backoff"
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -53,7 +54,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if it.fault != nil {
 		return e.bury(l, it, m, reasonFor(it.fault, ReasonEnvelope))
 	}
-	if t.Parked && !e.awaits(t.Key, m) {
+	if t.Parked && !mutant.On("run-parked") && !e.awaits(t.Key, m) {
 		return e.bury(l, it, m, ReasonPredecessorDead+":"+t.Predecessor)
 	}
 	if err := e.bus.unpack(l.ctx, m); err != nil {
@@ -78,6 +79,9 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 		return e.bury(l, it, m, ReasonIDConflict+": this message_id was applied with another payload")
 	case seen == SeenKeyConflict:
 		return e.bury(l, it, m, ReasonDedupeConflict+": this dedupe_key was applied with another payload")
+	}
+	if mutant.On("mark-before-effect") {
+		_ = e.c.Dedupe.Mark(l.ctx, m)
 	}
 	start := time.Now()
 	e.begin(it, start)
@@ -121,7 +125,7 @@ func (p *handlerPanic) Stack() []byte { return p.stack }
 // failed judges a handler's error: no failure at the end of a lane or of the
 // process, nor in an outage; else a dead letter or another attempt.
 func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err error, took time.Duration) keyed.Verdict {
-	if e.releasing(l) {
+	if e.releasing(l) && !mutant.On("shutdown-is-failure") {
 		e.consumed(m, ResultReleased, "", took, err)
 		return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true}
 	}
@@ -155,7 +159,7 @@ func (e *engine) counts(key string, it *item, err error) bool {
 	if began {
 		e.notice(Notice{Kind: NoticePaused, Text: "several keys fail: this is an outage, not poison; probing", Err: err})
 	}
-	return blamed
+	return blamed || mutant.On("outage-is-poison")
 }
 
 // begin notes the start of an attempt.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -29,7 +30,7 @@ func (e *engine) bury(l *lane, it *item, m *Message, reason string) keyed.Verdic
 		e.halt(fmt.Errorf("group %s: %s: %w (%s)", e.c.Group, m.Origin(), errNestedDeadLetter, reason))
 		return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true, After: time.Second}
 	}
-	if err := e.store(l.ctx, it, m, reason); err != nil {
+	if err := e.store(l.ctx, it, m, reason); err != nil && !mutant.On("ack-before-dlq") {
 		if e.releasing(l) {
 			return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true}
 		}
@@ -109,6 +110,9 @@ func deadRecord(rec driver.Record, m *Message, info DLQInfo) driver.Record {
 // that dedupes would drop it as a repeat of the original. The origin keeps two
 // records of one message_id apart.
 func deadID(m *Message, info DLQInfo) string {
+	if mutant.On("same-msgid-dlq") {
+		return m.Headers.MessageID
+	}
 	return fmt.Sprintf("%s.dlq.%s.%d.%s", m.Headers.MessageID, info.Group, m.Headers.RetryCount, info.Origin)
 }
 

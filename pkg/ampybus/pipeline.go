@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/backoff"
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -98,7 +99,7 @@ func (p *pipeline) submit(r *pending) {
 		s.keys[r.rec.Key] = q
 	}
 	q.pending = append(q.pending, r)
-	if q.busy {
+	if q.busy && !mutant.On("async-pipeline-per-key") {
 		s.mu.Unlock()
 		return
 	}
@@ -271,6 +272,9 @@ func (p *pipeline) judge(r *pending, o *driver.Outcome) bool {
 		o.Err = errDuplicate
 		return false
 	case o.Err == nil:
+		return false
+	case mutant.On("report-fail-on-timeout") && errors.Is(o.Err, driver.ErrUncertain):
+		o.Err = driver.ErrUnavailable
 		return false
 	case errors.Is(o.Err, driver.ErrUncertain):
 		r.maybe = true

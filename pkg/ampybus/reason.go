@@ -20,7 +20,6 @@ const (
 	ReasonDedupeConflict  = "dedupe_conflict"  // a known dedupe_key with another payload
 	ReasonPayloadHash     = "payload_hash"     // the payload is not what was published
 	ReasonCrashLoop       = "crash_loop"       // the process died on every attempt
-	ReasonForgedHeader    = "forged_dlq_header"
 )
 
 // maxReasonDetail keeps a long error text from filling the header block.

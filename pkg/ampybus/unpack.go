@@ -9,7 +9,8 @@ import (
 // blob. An error with a Reason is the message's own fault.
 func (b *Bus) unpack(ctx context.Context, m *Message) error {
 	h := &m.Headers
-	if err := checkDelivered(m); err != nil {
+	e := Envelope{Topic: m.Topic, Headers: *h}
+	if err := e.ValidateRead(); err != nil {
 		return err
 	}
 	payload := m.Record.Value
@@ -33,26 +34,10 @@ func (b *Bus) unpack(ctx context.Context, m *Message) error {
 	return nil
 }
 
-// checkDelivered compares what the headers say with where the record lies.
-func checkDelivered(m *Message) error {
-	h := &m.Headers
-	domain := domainOf(m.Topic)
-	if domain == "" {
-		return &PoisonError{Code: ReasonEnvelope + ":topic", Err: fmt.Errorf("the record lies under no legal topic")}
-	}
-	if !h.DLQ.IsZero() && domain != DomainDLQ {
-		return &PoisonError{Code: ReasonForgedHeader, Err: fmt.Errorf("dlq_* headers outside a dead-letter topic")}
-	}
-	if h.Topic != "" && h.Topic != m.Topic && domain != DomainDLQ {
-		return &PoisonError{Code: ReasonEnvelope + ":topic", Err: fmt.Errorf("the topic header names another topic than the record's")}
-	}
-	return nil
-}
-
 // fetch reads the payload that a blob pointer names.
 func (b *Bus) fetch(ctx context.Context, h *Headers) ([]byte, error) {
 	if b.opts.Blobs == nil {
 		return nil, &PoisonError{Code: "blob", Err: fmt.Errorf("a blob pointer, and no blob store is configured (Options.Blobs)")}
 	}
-	return nil, nil
+	return FetchBlob(ctx, b.opts.Blobs, *h)
 }
