@@ -86,12 +86,42 @@ func (c counts) String() string {
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-// demandFaults fails a simulation of n worlds that met too few faults. The
-// demands are about half of what a run shows.
+// demanded is what 100 worlds must meet at least: about half of what they do.
+var demanded = counts{
+	steps:          400000,
+	records:        2000,
+	crashes:        1000,
+	takeovers:      6000,
+	sameMember:     3000,
+	resumes:        900,
+	handOvers:      400,
+	stale:          100,
+	fencedWrites:   800,
+	fencedCommits:  700,
+	commits:        1000,
+	lostCommitAcks: 200,
+	lostEffectAcks: 200,
+	lostLetterAcks: 30,
+	dlqRefused:     500,
+	letters:        300,
+	dead:           200,
+	parkedDead:     100,
+	releases:       50,
+	retries:        400,
+	uncounted:      200,
+	refusedAdds:    2000,
+	deduped:        3000,
+	pausedItems:    300,
+	pausedBytes:    100,
+	pausedSpan:     100,
+	committedEarly: 2000,
+}
+
+// demandFaults fails a simulation of n worlds that met too little.
 func demandFaults(t *testing.T, c counts, n int) {
 	t.Helper()
 	for i, got := range c {
-		if want := n / 10; got < want {
+		if want := demanded[i] * n / 100; got < want {
 			t.Errorf("%s: %d in %d worlds, want at least %d", counterNames[i], got, n, want)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 3000, "worlds that TestSimulation runs")
+	seeds = flag.Int("seeds", defaultSeeds, "worlds that TestSimulation runs")
 	first = flag.Uint64("first", 1, "seed of the first world")
 )
 
