@@ -28,7 +28,6 @@ func (e Envelope) Lint() []string {
 	add(h.RunID == "", HeaderRunID, "missing, so records of one run cannot be found together")
 	add(h.Trace.IsZero(), HeaderTraceparent, "missing, so a new trace begins here")
 	add(h.ContentType == ContentTypeJSON, HeaderContentType, "JSON is for diagnosis only")
-	add(len(e.Payload) == 0 && h.BlobRef == "", "payload", "empty")
 	return append(lints, lintPersonal(h, policy)...)
 }
 

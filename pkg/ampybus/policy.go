@@ -170,10 +170,35 @@ func PolicyFor(domain string) (Policy, bool) {
 
 // policyRow is PolicyFor without a copy. Nobody may write through it.
 func policyRow(domain string) *Policy {
-	for i := range policies {
-		if policies[i].Domain == domain {
-			return &policies[i]
-		}
+	switch domain {
+	case DomainBars:
+		return &policies[0]
+	case DomainTicks:
+		return &policies[1]
+	case DomainFundamentals:
+		return &policies[2]
+	case DomainNews:
+		return &policies[3]
+	case DomainFX:
+		return &policies[4]
+	case DomainCorporateActions:
+		return &policies[5]
+	case DomainUniverse:
+		return &policies[6]
+	case DomainSignals:
+		return &policies[7]
+	case DomainOrders:
+		return &policies[8]
+	case DomainFills:
+		return &policies[9]
+	case DomainPositions:
+		return &policies[10]
+	case DomainMetrics:
+		return &policies[11]
+	case DomainDLQ:
+		return &policies[12]
+	case DomainControl:
+		return &policies[13]
 	}
 	return nil
 }

@@ -96,6 +96,9 @@ func (t Topic) Major() int {
 
 const topicShape = "write ampy.{env}.{domain}.{version}.{subtopic}"
 
+// subtopicToken is the index of the first token of the subtopic.
+const subtopicToken = 4
+
 // checkTopic says what is wrong with a topic or, with wild, with a pattern.
 // An empty problem means that it is legal.
 func checkTopic(s string, wild bool) (problem, fix string) {
@@ -105,30 +108,33 @@ func checkTopic(s string, wild bool) (problem, fix string) {
 	if len(s) > MaxTopicBytes {
 		return "length: " + strconv.Itoa(len(s)) + " bytes, the limit is " + strconv.Itoa(MaxTopicBytes), "shorten the subtopic"
 	}
-	if i := strings.IndexFunc(s, isControl); i >= 0 {
-		return "control character at byte " + strconv.Itoa(i), "remove it"
+	problem, fix = checkTokens(s, wild)
+	if problem != "" {
+		if i := strings.IndexFunc(s, isControl); i >= 0 {
+			return "control character at byte " + strconv.Itoa(i), "remove it"
+		}
 	}
+	return problem, fix
+}
+
+func checkTokens(s string, wild bool) (problem, fix string) {
 	n := 0
 	for rest, more := s, true; more; n++ {
 		var token string
 		token, rest, more = strings.Cut(rest, ".")
-		if token == "" {
+		switch {
+		case token == "":
 			return "empty token: two dots in a row, or a dot at an end", topicShape
-		}
-		if n > 0 && (token == "*" || token == ">") {
-			if !wild {
-				return "wildcard: a producer names one concrete topic", "replace " + token
+		case n == 0 || token != "*" && token != ">":
+			if problem, fix = checkToken(n, token); problem != "" {
+				return problem, fix
 			}
-			if token == "*" {
-				continue
-			}
-			if more {
-				return "wildcard: > stands for the rest and can only be last", "use * for one token"
-			}
+		case !wild:
+			return "wildcard: a producer names one concrete topic", "replace " + token
+		case token == ">" && more:
+			return "wildcard: > stands for the rest and can only be last", "use * for one token"
+		case token == ">":
 			return "", ""
-		}
-		if problem, fix = checkToken(n, token); problem != "" {
-			return problem, fix
 		}
 	}
 	if n <= subtopicToken {
@@ -137,10 +143,7 @@ func checkTopic(s string, wild bool) (problem, fix string) {
 	return "", ""
 }
 
-// subtopicToken is the index of the first token of the subtopic.
-const subtopicToken = 4
-
-// checkToken checks token n of a topic; no wildcard gets here.
+// checkToken checks token n of a topic.
 func checkToken(n int, token string) (problem, fix string) {
 	switch n {
 	case 0:
@@ -152,30 +155,33 @@ func checkToken(n int, token string) (problem, fix string) {
 		}
 		return "prefix: topics of the bus begin with ampy", topicShape
 	case 1:
-		return checkName("env", token, envNames[:])
+		if token == EnvProd || token == EnvPaper || token == EnvDev {
+			return "", ""
+		}
+		return unknownName("env", token, envNames[:])
 	case 2:
-		return checkName("domain", token, domainNames[:])
+		if policyRow(token) != nil {
+			return "", ""
+		}
+		return unknownName("domain", token, domainNames[:])
 	case 3:
 		if isVersion(token) {
 			return "", ""
 		}
-		return "version: " + strconv.Quote(token) + " is none", "write v1 to v999, without leading zeros"
+		return "version: " + strconv.QuoteToASCII(token) + " is none", "write v1 to v999, without leading zeros"
 	}
 	if len(token) > MaxTokenBytes {
 		return "length: a token has " + strconv.Itoa(len(token)) + " bytes, the limit is " + strconv.Itoa(MaxTokenBytes), "shorten the subtopic"
 	}
 	for i := range len(token) {
-		if !isTokenByte(token[i]) {
-			return "charset: " + strconv.QuoteToASCII(token) + " holds more than letters, digits and _-@|:+=^/#", "replace the other characters"
+		if !tokenBytes[token[i]] {
+			return "charset: " + strconv.QuoteToASCII(token) + " holds more than letters, digits and " + tokenSigns, "replace the other characters"
 		}
 	}
 	return "", ""
 }
 
-func checkName(kind, token string, names []string) (problem, fix string) {
-	if slices.Contains(names, token) {
-		return "", ""
-	}
+func unknownName(kind, token string, names []string) (problem, fix string) {
 	fix = "write one of " + strings.Join(names, ", ")
 	if slices.Contains(names, strings.ToLower(token)) {
 		return "case: " + kind + " " + strconv.QuoteToASCII(token) + " is not lower case", fix
@@ -197,12 +203,15 @@ func isVersion(s string) bool {
 	return true
 }
 
-// isTokenByte allows what real symbols and model ids need, such as ^GSPC, ES=F,
-// BTC-USD and hyper@2025-09-05, and nothing that a broker reads as its own.
-func isTokenByte(c byte) bool {
-	switch {
-	case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return true
+// tokenSigns are what real symbols and model ids need beside letters and
+// digits: ^GSPC, ES=F, BTC-USD, hyper@2025-09-05. No broker reads them as its own.
+const tokenSigns = "_-@|:+=^/#"
+
+var tokenBytes = byteSet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" + tokenSigns)
+
+func byteSet(members string) (set [256]bool) {
+	for i := range len(members) {
+		set[members[i]] = true
 	}
-	return strings.IndexByte("_-@|:+=^/#", c) >= 0
+	return set
 }

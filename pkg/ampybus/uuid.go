@@ -3,30 +3,32 @@ package ampybus
 import (
 	"encoding/hex"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// lastID is the largest timestamp part handed out. It is the process's own:
-// ids rise across all buses of a process, whatever the clock does.
-var lastID atomic.Uint64
+// ids is the process's own: ids rise across all buses of a process, whatever
+// the clock does.
+var ids tickClock
 
 // NewID is a UUIDv7 in lower case. Ids rise strictly within the process, also
 // when the clock steps back: the 48 bits of milliseconds and the 12 bits below
 // them (RFC 9562 §6.2, method 3) are one number that only grows. It may be
 // called from several goroutines.
-func NewID() string { return formatID(nextTick(time.Now()), rand.Uint64()) }
+func NewID() string { return formatID(ids.next(time.Now()), rand.Uint64()) }
 
-// nextTick is the timestamp part for an id made now: 60 bits, of which the
-// lower 12 are the fraction of the millisecond.
-func nextTick(now time.Time) uint64 {
-	const nanosPerTick = 1_000_000.0 / 4096
-	ms, nanos := uint64(now.UnixMilli()), now.Nanosecond()%1_000_000
-	tick := ms<<12 | uint64(float64(nanos)/nanosPerTick)
+// A tickClock hands out rising timestamps of 60 bits, of which the lower 12 are
+// the fraction of the millisecond.
+type tickClock struct{ last atomic.Uint64 }
+
+func (c *tickClock) next(now time.Time) uint64 {
+	nanos := uint64(now.UnixNano())
+	tick := nanos/1_000_000<<12 | nanos%1_000_000*4096/1_000_000
 	for {
-		last := lastID.Load()
+		last := c.last.Load()
 		next := max(tick, last+1)
-		if lastID.CompareAndSwap(last, next) {
+		if c.last.CompareAndSwap(last, next) {
 			return next
 		}
 	}
@@ -86,9 +88,12 @@ func ParseID(s string) (ID, error) {
 
 // unhex fills dst from twice as many hexadecimal digits and reports success.
 func unhex(dst []byte, s string) bool {
+	if len(s) != 2*len(dst) {
+		return false
+	}
 	for i := range dst {
-		hi, lo := hexDigit(s[2*i]), hexDigit(s[2*i+1])
-		if hi > 15 || lo > 15 {
+		hi, lo := hexValues[s[2*i]], hexValues[s[2*i+1]]
+		if hi|lo > 15 {
 			return false
 		}
 		dst[i] = hi<<4 | lo
@@ -96,18 +101,17 @@ func unhex(dst []byte, s string) bool {
 	return true
 }
 
-// hexDigit is the digit's value, or 255.
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// hexValues has the value of each hexadecimal digit, and 255 for other bytes.
+var hexValues = func() (values [256]byte) {
+	for i := range values {
+		values[i] = 255
 	}
-	return 255
-}
+	for i, c := range []byte("0123456789abcdef") {
+		values[c] = byte(i)
+		values[strings.ToUpper(string(c))[0]] = byte(i)
+	}
+	return values
+}()
 
 func hasUpper(s string) bool {
 	for i := range len(s) {

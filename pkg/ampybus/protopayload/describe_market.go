@@ -60,8 +60,12 @@ func describeTick(f *finder, m proto.Message) Facts {
 func describeRate(f *finder, r *fxv1.FxRate) Facts {
 	base, quote := f.need("pair.base", r.GetPair().GetBase()), f.need("pair.quote", r.GetPair().GetQuote())
 	key := ampybus.FXKey(base, quote)
+	subtopic := key
+	if f.topic.Subtopic == ratesSubtopic {
+		subtopic = ratesSubtopic
+	}
 	return Facts{
-		Subtopic:  key,
+		Subtopic:  subtopic,
 		Key:       key,
 		DedupeKey: natural(key, r.GetMeta().GetSource(), stamp(r.GetAsOf())),
 		EventTime: moment(r.GetAsOf()),

@@ -96,7 +96,7 @@ var factsCases = []struct {
 	},
 	{
 		"rate", "ampy.dev.fx.v1.rates", &fxv1.FxRate{Pair: &fxv1.Pair{Base: "USD", Quote: "JPY"}, AsOf: at(noon), Meta: &commonv1.Meta{Source: "ecb"}},
-		Facts{Subtopic: "USD.JPY", Key: "USD.JPY", DedupeKey: "USD.JPY|ecb|2025-09-05T12:00:00.5Z", EventTime: noon, AsOf: noon},
+		Facts{Subtopic: "rates", Key: "USD.JPY", DedupeKey: "USD.JPY|ecb|2025-09-05T12:00:00.5Z", EventTime: noon, AsOf: noon},
 	},
 	{
 		"rate without a source", "", &fxv1.FxRate{Pair: &fxv1.Pair{Base: "USD", Quote: "JPY"}, AsOf: at(noon)},
