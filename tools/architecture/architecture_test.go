@@ -119,6 +119,36 @@ func TestDriverSeamLinksNothing(t *testing.T) {
 	refuse(t, "pkg/ampybus/driver", module, "github.com/", "google.golang.org/")
 }
 
+// TestNothingSleeps: a sleep in a test is a race that somebody will lose, and
+// in the code a wait that nobody can cancel. Inside testing/synctest the clock
+// is the bubble's own, so a sleep there takes no time and hides no race.
+func TestNothingSleeps(t *testing.T) {
+	sleeping, bubbled := []string{}, map[string]bool{}
+	for _, dir := range []string{"pkg", "internal", "cmd", "test", "tools"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if bytes.Contains(text, []byte(`"testing/synctest"`)) {
+				bubbled[filepath.Dir(path)] = true
+			}
+			if bytes.Contains(text, []byte("time."+"Sleep(")) {
+				sleeping = append(sleeping, path)
+			}
+			return err
+		})
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range sleeping {
+		if !strings.HasSuffix(path, "_test.go") || !bubbled[filepath.Dir(path)] {
+			t.Errorf("%s sleeps outside testing/synctest: use a timer with a context, or a channel", path)
+		}
+	}
+}
+
 func TestMainIsAtMostTwentyLines(t *testing.T) {
 	mains, err := filepath.Glob(root + "/cmd/*/*.go")
 	if err != nil || len(mains) == 0 {
