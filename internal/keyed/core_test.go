@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
 )
 
@@ -323,6 +325,51 @@ func TestTimersFireInOrder(t *testing.T) {
 	}
 }
 
+func TestTimersSurviveRemovalInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCore(keyed.Config{})
+		waits := rapid.SliceOfNDistinct(rapid.IntRange(1, 500), 20, 80, rapid.ID[int]).Draw(t, "waits")
+		gone := rapid.SliceOfNDistinct(rapid.IntRange(0, len(waits)-1), 5, 20, rapid.ID[int]).Draw(t, "gone")
+		for i, d := range waits {
+			key := fmt.Sprint("key", i)
+			c.Park(key, "dead")
+			c.Add(item("a", 1, uint64(i+1), key))
+			task, _ := c.Next(t0)
+			c.Finish(task, keyed.Verdict{After: time.Duration(d) * time.Second}, t0)
+		}
+		for _, i := range gone { // a release takes the key out of the timers
+			c.Release(fmt.Sprint("key", i))
+			task, _ := c.Next(t0)
+			c.Finish(task, done, t0)
+			waits[i] = 0
+		}
+		slices.Sort(waits)
+		for _, d := range waits[len(gone):] {
+			at, ok := c.Wake()
+			if want := t0.Add(time.Duration(d) * time.Second); !ok || !at.Equal(want) {
+				t.Fatalf("wake: got %v (%v), want %v", at, ok, want)
+			}
+			task, _ := c.Next(at)
+			c.Finish(task, done, at)
+		}
+	})
+}
+
+func TestUnknownTasksCountForNothing(t *testing.T) {
+	c := newCore(keyed.Config{})
+	add(t, c, 1, "x")
+	c.Finish(keyed.Task[string]{Lane: "a", Epoch: 1, Pos: 1, Key: "x"}, done, t0)
+	low(t, c, 1)
+	first := next(t, c, t0, 1)
+	c.Finish(first, done, t0)
+	add(t, c, 2, "x")
+	second := next(t, c, t0, 2)
+	c.Finish(first, done, t0)
+	low(t, c, 2)
+	c.Finish(second, done, t0)
+	low(t, c, 3)
+}
+
 func TestFetchingStopsAtEachLimit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		config keyed.Config
@@ -358,17 +405,24 @@ func TestFetchingStopsAtEachLimit(t *testing.T) {
 }
 
 func TestBlockedLaneLeavesRoomForOthers(t *testing.T) {
-	c := newCore(keyed.Config{MaxItems: 100})
-	c.Assign("b", 1, 1)
-	for pos := uint64(1); c.CanFetch("a"); pos++ {
-		add(t, c, pos, "blocked")
-	}
-	taken := 0
-	for pos := uint64(1); c.CanFetch("b"); pos++ {
-		c.Add(item("b", 1, pos, "x"))
-		taken++
-	}
-	if taken < 20 || c.Stats().Items > 100 {
-		t.Fatalf("lane b took %d items beside %d of a blocked lane", taken, c.Stats().Items-taken)
+	for name, config := range map[string]keyed.Config{
+		"items": {MaxItems: 100},
+		"bytes": {MaxBytes: 1000}, // of 10 each
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCore(config)
+			c.Assign("b", 1, 1)
+			for pos := uint64(1); c.CanFetch("a"); pos++ {
+				add(t, c, pos, "blocked")
+			}
+			blocked := c.Stats().Items
+			for pos := uint64(1); c.CanFetch("b"); pos++ {
+				c.Add(item("b", 1, pos, "x"))
+			}
+			all := c.Stats().Items
+			if all-blocked < 20 || all != 100 {
+				t.Fatalf("%d items of a blocked lane, %d of the other; want 100 together", blocked, all-blocked)
+			}
+		})
 	}
 }

@@ -113,7 +113,7 @@ func (c *Core[T]) newNode() *node[T] {
 }
 
 func (c *Core[T]) freeNode(n *node[T]) {
-	*n = node[T]{turn: n.turn + 1, next: c.freeNodes}
+	*n = node[T]{turn: n.turn, next: c.freeNodes}
 	c.freeNodes = n
 }
 

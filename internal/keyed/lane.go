@@ -61,7 +61,7 @@ func (s *span) push(pos uint64) uint64 {
 
 func (s *span) grow() {
 	old := *s
-	s.slots = make([]slot, max(64, 2*len(old.slots)))
+	s.slots = make([]slot, max(16, 2*len(old.slots)))
 	for seq := old.head; seq != old.tail; seq++ {
 		*s.at(seq) = *old.at(seq)
 	}

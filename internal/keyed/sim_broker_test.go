@@ -127,10 +127,11 @@ type commitRequest struct {
 	epoch, low uint64
 }
 
-// commit lets a request arrive. The answer may be lost.
+// commit lets a request arrive. The answer may be lost, and one to an older
+// epoch says nothing about the commit that is on its way now.
 func (w *world) commit(q commitRequest) {
 	l := w.lanes[q.lane]
-	answered := q.m.alive && q.m.life == q.life
+	answered := q.m.alive && q.m.life == q.life && q.m.epoch[q.lane] == q.epoch
 	fenced := q.epoch != l.epoch
 	if fenced {
 		w.count[fencedCommits]++
