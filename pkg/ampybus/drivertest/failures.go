@@ -8,7 +8,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-func failures() []Promise {
+func failurePromises() []Promise {
 	return []Promise{
 		{
 			"FailedMeansNotStored",

@@ -91,9 +91,13 @@ type Promise struct {
 // Promises lists all promises in the order in which Run tests them.
 func Promises() []Promise {
 	return slices.Concat(
-		publishing(),
-		refusals(),
-		failures(),
+		publishPromises(),
+		refusalPromises(),
+		failurePromises(),
+		recordPromises(),
+		groupPromises(),
+		commitPromises(),
+		takeoverPromises(),
 	)
 }
 

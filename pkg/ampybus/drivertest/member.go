@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -44,10 +43,16 @@ type holding struct {
 // join opens a member of a group with the test's lease.
 func (e *env) join(tr driver.Transport, c driver.GroupConfig) *member {
 	e.Helper()
+	return e.joinIn(e.ctx(), tr, c)
+}
+
+// joinIn is join with a context of its own.
+func (e *env) joinIn(ctx context.Context, tr driver.Transport, c driver.GroupConfig) *member {
+	e.Helper()
 	if c.Lease == 0 {
 		c.Lease = e.h.Lease
 	}
-	src, err := tr.Open(e.ctx(), c)
+	src, err := tr.Open(ctx, c)
 	if err != nil {
 		e.Fatalf("open %+v: %v", c, err)
 	}
@@ -179,63 +184,6 @@ func (m *member) low(lane string) uint64 {
 	return 0
 }
 
-// await waits for cond, which is asked under the lock after every event.
-func (m *member) await(what string, cond func() bool) {
-	m.e.Helper()
-	ctx := m.e.ctx()
-	for {
-		m.mu.Lock()
-		ok, changed := cond(), m.changed
-		state := m.state()
-		m.mu.Unlock()
-		if ok {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			m.e.Fatalf("%s: waited %v for %s; %s", m.name, m.e.h.Patience, what, state)
-		}
-	}
-}
-
-// state describes the member in a failure. The lock is held.
-func (m *member) state() string {
-	s := fmt.Sprintf("%d records", len(m.got))
-	for name, l := range m.lanes {
-		s += fmt.Sprintf("; lane %s %+v", name, *l)
-	}
-	for _, ev := range m.other {
-		if ev.Kind == driver.Trouble {
-			s += fmt.Sprintf("; trouble: %v", ev.Err)
-		}
-	}
-	return s
-}
-
-// takes waits until n records are there, and returns all.
-func (m *member) takes(n int) []taken {
-	m.e.Helper()
-	m.await(fmt.Sprintf("%d records", n), func() bool { return len(m.got) >= n })
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.got)
-}
-
-// sees waits for an event that is not Records, and returns the first.
-func (m *member) sees(what string, kind driver.EventKind) driver.Event {
-	m.e.Helper()
-	var found driver.Event
-	m.await(what, func() bool {
-		i := slices.IndexFunc(m.other, func(ev driver.Event) bool { return ev.Kind == kind })
-		if i >= 0 {
-			found = m.other[i]
-		}
-		return i >= 0
-	})
-	return found
-}
-
 // commitAt commits at an epoch, and notes it when the broker accepts.
 func (m *member) commitAt(lane string, epoch, low uint64) error {
 	err := m.src.Commit(m.e.ctx(), lane, epoch, low)
@@ -248,12 +196,17 @@ func (m *member) commitAt(lane string, epoch, low uint64) error {
 // commits commits everything below and with t, at the epoch held.
 func (m *member) commits(t taken) {
 	m.e.Helper()
-	m.mu.Lock()
-	epoch := m.lane(t.lane).epoch
-	m.mu.Unlock()
+	epoch := m.epoch(t.lane)
 	if err := m.commitAt(t.lane, epoch, t.Pos+1); err != nil {
 		m.e.Fatalf("%s: commit lane %s at epoch %d below %d: %v", m.name, t.lane, epoch, t.Pos+1, err)
 	}
+}
+
+// epoch is the last epoch at which the member was given a lane.
+func (m *member) epoch(lane string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lane(lane).epoch
 }
 
 // close leaves the group in order. It may be called twice.

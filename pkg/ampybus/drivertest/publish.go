@@ -8,7 +8,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-func publishing() []Promise {
+func publishPromises() []Promise {
 	return []Promise{
 		{
 			"PublishSettlesEveryRecordOnce",

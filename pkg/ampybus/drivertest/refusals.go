@@ -8,7 +8,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-func refusals() []Promise {
+func refusalPromises() []Promise {
 	return []Promise{
 		{
 			"LaterRecordsAreNotStoredAfterAFailure",

@@ -1,0 +1,113 @@
+package drivertest
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+func commitPromises() []Promise {
+	return []Promise{
+		{
+			"GroupResumesAtCommit",
+			"A group that is opened again begins at its commit: what was taken and not committed comes again, in order.",
+			groupResumesAtCommit,
+		},
+		{
+			"NothingBelowCommitIsDeliveredAgain",
+			"Through closes and crashes, no record below the commit is delivered again.",
+			nothingBelowCommitIsDeliveredAgain,
+		},
+		{
+			"CommitNeverGoesBack",
+			"A commit below an earlier one changes nothing.",
+			commitNeverGoesBack,
+		},
+		{
+			"CommitSurvivesReconnect",
+			"Commits from before an outage hold after it, and the member can commit further.",
+			commitSurvivesReconnect,
+		},
+		{
+			"CommitByAnotherEpochIsFenced",
+			"Committing at an epoch that is not the member's, or on a lane that it does not own, fails with ErrFenced and moves nothing.",
+			commitByAnotherEpochIsFenced,
+		},
+	}
+}
+
+func groupResumesAtCommit(e *env) {
+	tr := e.connect()
+	e.publish(tr, records(ordersA, "k", 0, 20))
+	m := e.join(tr, group("g", "m", allOrders))
+	m.commits(m.takes(20)[5])
+	m.close()
+	again := e.join(e.connect(), group("g", "again", allOrders))
+	again.takesValues(names("k", 6, 14))
+}
+
+func nothingBelowCommitIsDeliveredAgain(e *env) {
+	writer := e.connect()
+	const rounds, each = 4, 10
+	done := 0 // records committed
+	for round := range rounds {
+		e.publish(writer, records(ordersA, "k", round*each, each))
+		tr := e.connect()
+		m := e.join(tr, group("g", "m", allOrders))
+		got := m.takesValues(names("k", done, (round+1)*each-done))
+		m.commits(got[each/2])
+		done += each/2 + 1
+		if round%2 == 0 {
+			e.crash(tr)
+		} else {
+			m.close()
+		}
+	}
+}
+
+func commitNeverGoesBack(e *env) {
+	tr := e.connect()
+	e.publish(tr, records(ordersA, "k", 0, 10))
+	m := e.join(tr, group("g", "m", allOrders))
+	got := m.takes(10)
+	m.commits(got[6])
+	_ = m.commitAt(got[2].lane, m.epoch(got[2].lane), got[2].Pos+1) // refused or ignored
+	m.close()
+	e.join(tr, group("g", "m", allOrders)).takesValues(names("k", 7, 3))
+}
+
+func commitSurvivesReconnect(e *env) {
+	tr := e.connect()
+	e.publish(tr, records(ordersA, "k", 0, 10))
+	m := e.join(tr, group("g", "m", allOrders))
+	m.commits(m.takes(10)[2])
+	e.broker.Outage(e.T)()
+	e.persist(tr, records(ordersA, "k", 10, 5))
+	got := m.takesValues(names("k", 0, 15))
+	m.commits(got[12])
+	m.close()
+	e.join(e.connect(), group("g", "again", allOrders)).takesValues(names("k", 13, 2))
+}
+
+func commitByAnotherEpochIsFenced(e *env) {
+	tr := e.connect()
+	e.publish(tr, records(ordersA, "k", 0, 5))
+	m := e.join(tr, group("g", "m", allOrders))
+	got := m.takes(5)
+	lane := got[0].lane
+	epoch := m.epoch(lane)
+	for _, wrong := range []uint64{epoch - 1, epoch + 1} {
+		if err := m.src.Commit(e.ctx(), lane, wrong, got[4].Pos+1); !errors.Is(err, driver.ErrFenced) {
+			e.Errorf("commit at epoch %d, held is %d: %v, want %v", wrong, epoch, err, driver.ErrFenced)
+		}
+	}
+	if err := m.src.Commit(e.ctx(), "no-such-lane", epoch, 2); !errors.Is(err, driver.ErrFenced) {
+		e.Errorf("commit on a lane of nobody: %v, want %v", err, driver.ErrFenced)
+	}
+	m.close()
+	again := e.join(tr, group("g", "m", allOrders))
+	if vs := values(deliveries(again.takes(5))); !slices.Equal(vs, names("k", 0, 5)) {
+		e.Errorf("after fenced commits the group resumed with %v", vs)
+	}
+}
