@@ -74,8 +74,8 @@ cover: ## coverage of the library, as coverage.html
 
 .PHONY: generate golden
 generate: $(BUF) build/ampy-proto ## the control schema's Go code (buf) and contract/*.json
-	PATH="$(BIN):$$PATH" $(BUF) lint proto
-	PATH="$(BIN):$$PATH" $(BUF) generate proto
+	$(BUF) lint proto
+	$(BUF) generate proto
 	$(GO) run ./internal/contractgen
 
 golden: ## rewrite golden files from the code; review the difference
