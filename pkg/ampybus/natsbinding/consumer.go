@@ -1,0 +1,168 @@
+package natsbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// redeliverAfter keeps the server's redelivery timer out of the way: a change
+// of owner, and nothing else, has records delivered again, because a timer
+// would do so out of order.
+const redeliverAfter = 24 * time.Hour
+
+// durable is a group's consumer on one stream.
+type durable struct {
+	t        *Transport
+	stream   string
+	group    string
+	filters  []string
+	span     int
+	start    time.Time
+	startNew bool
+}
+
+func (d *durable) config() jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		Durable: d.group, Name: d.group, Metadata: madeBy,
+		AckPolicy: jetstream.AckAllPolicy, AckWait: redeliverAfter,
+		MaxDeliver: -1, MaxAckPending: d.span,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+	}
+	if len(d.filters) == 1 {
+		c.FilterSubject = d.filters[0]
+	} else {
+		c.FilterSubjects = d.filters
+	}
+	return c
+}
+
+// ensure finds or makes the durable. A new one begins where the group's
+// configuration says; last is the newest position of the stream.
+func (d *durable) ensure(ctx context.Context, last uint64) (*jetstream.ConsumerInfo, error) {
+	info, err := d.info(ctx)
+	if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return info, err
+	}
+	c := d.config()
+	switch {
+	case d.startNew:
+		// By position: a reset must be able to come back to it.
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, last+1
+	case !d.start.IsZero():
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &d.start
+	}
+	info, err = d.create(ctx, c)
+	if errors.Is(err, jetstream.ErrConsumerExists) || errors.Is(err, jetstream.ErrConsumerNameAlreadyInUse) {
+		return d.info(ctx) // another member was faster
+	}
+	return info, err
+}
+
+func (d *durable) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	var info *jetstream.ConsumerInfo
+	err := d.t.guard(ctx, "$JS.API.CONSUMER.INFO."+d.stream, func(ctx context.Context) error {
+		c, err := d.t.js.Consumer(ctx, d.stream, d.group)
+		if err == nil {
+			info = c.CachedInfo()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, requestError("read durable "+d.group+" of "+d.stream, err)
+	}
+	return info, d.fits(info)
+}
+
+// fits refuses a durable of the group's name that is not ours to use.
+func (d *durable) fits(info *jetstream.ConsumerInfo) error {
+	c := info.Config
+	has := c.FilterSubjects
+	if c.FilterSubject != "" {
+		has = []string{c.FilterSubject}
+	}
+	same := len(has) == len(d.filters)
+	for i := range has {
+		same = same && has[i] == d.filters[i]
+	}
+	switch {
+	case c.DeliverSubject != "" || c.AckPolicy != jetstream.AckAllPolicy:
+		return fmt.Errorf("open group %s: %w: Group: stream %s has a durable of that name which another program made (%s acknowledgements, floor %d): choose another group, or delete it",
+			d.group, driver.ErrConfig, d.stream, c.AckPolicy, info.AckFloor.Stream)
+	case !same:
+		return fmt.Errorf("open group %s: %w: Pattern: the group reads %s of stream %s so far, and is asked for %s: a group has one pattern; choose another group",
+			d.group, driver.ErrConfig, strings.Join(has, ", "), d.stream, strings.Join(d.filters, ", "))
+	}
+	return nil
+}
+
+func (d *durable) create(ctx context.Context, c jetstream.ConsumerConfig) (*jetstream.ConsumerInfo, error) {
+	var info *jetstream.ConsumerInfo
+	err := d.t.guard(ctx, "$JS.API.CONSUMER.", func(ctx context.Context) error {
+		made, err := d.t.js.CreateConsumer(ctx, d.stream, c)
+		if err == nil {
+			info = made.CachedInfo()
+		}
+		return err
+	})
+	return info, requestError("make durable "+d.group+" of "+d.stream, err)
+}
+
+// rewind makes delivery begin again at position floor, in order. It needs the
+// lease: nobody else may use the durable meanwhile.
+//
+// Server 2.14 and later reset the consumer in place. Older ones have it
+// deleted and made again; a crash in between loses nothing, because the
+// position is in the lease entry.
+func (d *durable) rewind(ctx context.Context, floor uint64) error {
+	if mutant.On("no-reset-on-takeover") {
+		return nil
+	}
+	if !d.t.cfg.noReset {
+		err := d.t.guard(ctx, "$JS.API.CONSUMER.RESET."+d.stream, func(ctx context.Context) error {
+			_, err := d.t.js.ResetConsumerToSequence(ctx, d.stream, d.group, floor)
+			return err
+		})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, nats.ErrNoResponders):
+			// No such consumer, or a server that cannot reset.
+		case errors.Is(err, jetstream.ErrConsumerInvalidReset), errors.Is(err, jetstream.ErrConsumerNotFound):
+			// It began behind floor, on a stream that was another one.
+		default:
+			return requestError("reset durable "+d.group+" of "+d.stream, err)
+		}
+	}
+	return d.remake(ctx, floor)
+}
+
+func (d *durable) remake(ctx context.Context, floor uint64) error {
+	err := d.t.guard(ctx, "$JS.API.CONSUMER.DELETE."+d.stream, func(ctx context.Context) error {
+		return d.t.js.DeleteConsumer(ctx, d.stream, d.group)
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return requestError("delete durable "+d.group+" of "+d.stream, err)
+	}
+	c := d.config()
+	c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, floor
+	_, err = d.create(ctx, c)
+	return err
+}
+
+// ack acknowledges everything up to the record with these sequences and waits
+// for the server's word.
+func (t *Transport) ack(ctx context.Context, prefix string, pos, seq uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	_, err := t.nc.RequestWithContext(ctx, fmt.Sprintf("%s.1.%d.%d.0.0", prefix, pos, seq), []byte("+ACK"))
+	return requestError("acknowledge", err)
+}

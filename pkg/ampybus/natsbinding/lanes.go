@@ -1,0 +1,85 @@
+package natsbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// Lanes implements driver.Transport. Records and Bytes are the whole stream's,
+// also where pattern selects a part of it.
+func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.LaneState, error) {
+	if t.isClosed() {
+		return nil, fmt.Errorf("list lanes: %w", driver.ErrClosed)
+	}
+	infos, err := t.overlapping(ctx, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("list lanes: %w", err)
+	}
+	var lanes []driver.LaneState
+	for _, info := range infos {
+		state := driver.LaneState{
+			Lane: info.Config.Name, Log: info.Config.Name,
+			First: info.State.FirstSeq, Next: info.State.LastSeq + 1,
+			Records: info.State.Msgs, Bytes: info.State.Bytes,
+		}
+		if group != "" {
+			known, err := t.groupState(ctx, group, &state)
+			if err != nil {
+				return nil, fmt.Errorf("list lanes of group %s: %w", group, err)
+			}
+			if !known {
+				continue
+			}
+		}
+		lanes = append(lanes, state)
+	}
+	return lanes, nil
+}
+
+// groupState adds what the group's lease and durable say.
+func (t *Transport) groupState(ctx context.Context, group string, s *driver.LaneState) (known bool, err error) {
+	if !plainName.MatchString(group) {
+		return false, fmt.Errorf("%w: Group: %q is not a group name", driver.ErrConfig, group)
+	}
+	var info *jetstream.ConsumerInfo
+	err = t.guard(ctx, "$JS.API.CONSUMER.INFO."+s.Log, func(ctx context.Context) error {
+		c, err := t.js.Consumer(ctx, s.Log, group)
+		if err == nil {
+			info = c.CachedInfo()
+		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, requestError("read durable "+group+" of "+s.Log, err)
+	}
+	s.Committed = info.AckFloor.Stream + 1
+	s.Pending = info.NumPending + uint64(info.NumAckPending)
+	return true, t.leaseState(ctx, group, s)
+}
+
+func (t *Transport) leaseState(ctx context.Context, group string, s *driver.LaneState) error {
+	kv, err := t.js.KeyValue(ctx, leaseBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil
+	}
+	if err != nil {
+		return requestError("open the lease bucket", err)
+	}
+	e, _, err := readLease(ctx, kv, leaseKey(group, s.Log))
+	if err != nil {
+		return err
+	}
+	s.Owner = e.Member
+	if e.Floor > s.Committed {
+		s.Committed = e.Floor
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package natsbinding
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+const (
+	// lanePull bounds one pull of a group; the span bounds it further.
+	lanePull = 4096
+	// maxHeartbeat makes a dead server noticed within 2.5 s.
+	maxHeartbeat = time.Second
+)
+
+// standing is where a lane takes up delivery: from its floor, with first the
+// oldest position that the stream still holds.
+type standing struct{ from, first uint64 }
+
+// position begins delivery at the group's floor. It is run at each change of
+// owner and whenever a delivery may have been lost: a durable alone would go on
+// behind what it sent to somebody else, and deliver that later, out of order.
+func (l *lane) position(ctx context.Context, epoch uint64) (standing, error) {
+	l.io.Lock()
+	defer l.io.Unlock()
+	l.dropPuller()
+	info, err := l.s.t.streamInfo(ctx, l.name)
+	if err != nil {
+		return standing{}, err
+	}
+	floor, err := l.findFloor(ctx, epoch, info)
+	if err != nil {
+		return standing{}, err
+	}
+	if err := l.d.rewind(ctx, floor); err != nil {
+		return standing{}, err
+	}
+	p, err := newPuller(l.s.t, l.pullConfig())
+	if err != nil {
+		return standing{}, err
+	}
+	l.mu.Lock()
+	l.p, l.floor, l.due = p, floor, max(floor, info.State.FirstSeq)
+	l.open, l.ackTo = nil, mark{}
+	l.mu.Unlock()
+	l.epoch = epoch
+	return standing{from: floor, first: info.State.FirstSeq}, nil
+}
+
+// pullConfig keeps a pull shorter than a lease: what a frozen owner still has
+// open must have ended when another member takes over.
+func (l *lane) pullConfig() pullConfig {
+	ttl := l.s.c.Lease
+	return pullConfig{
+		stream: l.name, consumer: l.s.c.Group, wake: l.wake,
+		batch: lanePull, expires: ttl / 2, heartbeat: min(ttl/8, maxHeartbeat),
+	}
+}
+
+// findFloor reads the group's position from the lease entry; on first use from
+// the durable. It refuses positions of another stream: with a new epoch the
+// lane begins again in the one that is there.
+func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.StreamInfo) (uint64, error) {
+	e := l.lease.current()
+	if e.Floor == 0 {
+		durable, err := l.d.ensure(ctx, info.State.LastSeq)
+		if err != nil {
+			return 0, err
+		}
+		e.Floor = durable.AckFloor.Stream + 1
+		return e.Floor, l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born = e.Floor, info.Created })
+	}
+	sameStream := e.Born.Equal(info.Created)
+	if sameStream && e.Floor <= info.State.LastSeq+1 {
+		return e.Floor, nil
+	}
+	floor := info.State.LastSeq + 1
+	if !sameStream {
+		floor = max(info.State.FirstSeq, 1)
+	}
+	err := l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born, x.Epoch = floor, info.Created, x.Epoch+1 })
+	if err != nil {
+		return 0, err
+	}
+	return 0, fmt.Errorf("lane %s: %w: the group was at %d of the stream of %s, which now is of %s and ends at %d",
+		l.name, errLogChanged, e.Floor, e.Born.Format(time.RFC3339), info.Created.Format(time.RFC3339), info.State.LastSeq)
+}
+
+// dropPuller ends delivery. The io lock is held.
+func (l *lane) dropPuller() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.p != nil {
+		l.p.close()
+		l.p = nil
+	}
+}
+
+// retire ends a tenure on this side.
+func (l *lane) retire() {
+	l.io.Lock()
+	defer l.io.Unlock()
+	l.dropPuller()
+	l.epoch = 0
+}
+
+// giveAway releases the lease while the source closes.
+func (l *lane) giveAway(epoch uint64) {
+	if err := l.lease.release(l.s.closing(), epoch); err != nil {
+		l.s.t.log.Info("nats: lease not given away; others take over when it ends", "lane", l.name, "group", l.s.c.Group, "error", err)
+	}
+}
+
+// commit makes low the group's floor. The write of the lease entry is the
+// commit: it fails for anybody but the owner. The durable is told afterwards;
+// it serves monitoring, and as a copy of the position.
+func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
+	l.io.Lock()
+	defer l.io.Unlock()
+	if l.epoch != epoch && !fenceless() {
+		return driver.ErrFenced
+	}
+	if low > l.lease.current().Floor || fenceless() {
+		err := l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Floor = max(e.Floor, low) })
+		if err != nil {
+			return err
+		}
+	} else if l.lease.left() <= 0 {
+		return driver.ErrFenced
+	}
+	l.finish(low)
+	l.ackLocked(ctx)
+	l.admit()
+	return nil
+}
+
+// finish forgets the records below low.
+func (l *lane) finish(low uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.floor = max(l.floor, low)
+	n := 0
+	for n < len(l.open) && l.open[n].pos < low {
+		l.ackTo = l.open[n]
+		n++
+	}
+	l.open = l.open[n:]
+}
+
+// settleAck tells the durable what an earlier attempt could not.
+func (l *lane) settleAck(ctx context.Context) {
+	l.io.Lock()
+	defer l.io.Unlock()
+	l.ackLocked(ctx)
+}
+
+// ackLocked acknowledges the newest finished record, and with it all before.
+// A failure is not the commit's: it is tried again later. The io lock is held.
+func (l *lane) ackLocked(ctx context.Context) {
+	l.mu.Lock()
+	p, to := l.p, l.ackTo
+	l.mu.Unlock()
+	if p == nil || to.seq == 0 {
+		return
+	}
+	if err := l.s.t.ack(ctx, p.ackPrefix(), to.pos, to.seq); err != nil {
+		l.s.t.log.Debug("nats: durable not told of a commit yet", "lane", l.name, "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ackTo == to {
+		l.ackTo = mark{}
+	}
+}
+
+// lift moves the floor over what the server has looked at and did not match,
+// as part of a renewal: so that retention of other records is no gap of ours.
+func (l *lane) lift(e *leaseEntry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.p == nil || len(l.open) > 0 {
+		return
+	}
+	if scanned, _, idle := l.p.idle(); idle && scanned+1 > e.Floor && scanned+1 >= l.due {
+		e.Floor = scanned + 1
+	}
+}

@@ -1,0 +1,271 @@
+package natsbinding
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// Reasons for which a puller stops. All mean the same to its owner: something
+// may be missing, begin again from a known position.
+var (
+	errDeliveryGap = errors.New("a delivery was lost on the way")
+	errSilent      = errors.New("no heartbeat from the server")
+	errNoConsumer  = errors.New("the consumer is gone")
+	errInterrupted = errors.New("the connection was interrupted")
+)
+
+// maxPullBytes bounds what one pull may bring: with as much again waiting to
+// be taken it is what a lane can hold in memory beside the bus.
+const maxPullBytes = 8 << 20
+
+// pullConfig says what a puller asks for.
+type pullConfig struct {
+	stream, consumer string
+	batch            int           // records per pull
+	expires          time.Duration // how long a pull stays open
+	heartbeat        time.Duration // how often the server speaks when there is nothing
+	wake             chan<- struct{}
+}
+
+// arrival is a record with what the consumer says about it.
+type arrival struct {
+	driver.Delivery
+	seq    uint64 // the consumer's own count
+	behind uint64 // records behind this one
+	// sure: nothing that the consumer should bring lies before this record and
+	// behind the one before: it was waited for without a break.
+	sure bool
+}
+
+// puller brings a consumer's records, in order and without a hole, or says
+// that it cannot: the consumer's sequence must grow by one with each record.
+// One pull is open at a time.
+type puller struct {
+	t      *Transport
+	c      pullConfig
+	inbox  string
+	sub    *nats.Subscription
+	next   string // subject of pull requests
+	unpack unpacker
+
+	mu      sync.Mutex
+	buf     []arrival
+	size    int    // bytes in buf
+	room    int    // records that may still be asked for
+	asked   int    // records that the open pull may still bring; 0: none is open
+	got     int    // records that it brought
+	bytes   int    // its byte limit
+	seq     uint64 // last consumer sequence
+	behind  uint64 // records behind the last one, when it was delivered
+	blind   bool   // no pull was open since the last record came
+	scanned uint64 // the server has looked at everything up to here
+	prefix  string // of reply subjects
+	heard   time.Time
+	err     error
+	closed  bool
+}
+
+func newPuller(t *Transport, c pullConfig) (*puller, error) {
+	p := &puller{
+		t: t, c: c, inbox: t.nc.NewInbox(),
+		next:  "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.consumer,
+		bytes: max(maxPullBytes, 2*int(t.nc.MaxPayload())),
+		heard: time.Now(),
+	}
+	sub, err := t.nc.Subscribe(p.inbox, p.receive)
+	if err != nil {
+		return nil, requestError("subscribe for records", err)
+	}
+	p.sub = sub
+	// What can arrive is bounded by the open pull.
+	return p, requestError("subscribe for records", sub.SetPendingLimits(-1, -1))
+}
+
+// allow sets how many records may be here, not taken yet, from now on, and
+// asks for more.
+func (p *puller) allow(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.room = n - len(p.buf)
+	p.ask()
+}
+
+// take returns what has arrived, or why there will be nothing more. It does
+// not wait.
+func (p *puller) take() ([]arrival, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	as := p.buf
+	p.buf, p.size = nil, 0
+	if len(as) == 0 {
+		return nil, p.err
+	}
+	return as, nil
+}
+
+// ask opens a pull if none is open and there is room. The lock is held.
+func (p *puller) ask() {
+	n := min(p.room, p.c.batch)
+	if p.asked > 0 || p.err != nil || p.closed {
+		return
+	}
+	if n <= 0 || p.size >= maxPullBytes {
+		p.blind = true
+		return
+	}
+	var b [160]byte
+	req := append(b[:0], `{"expires":`...)
+	req = strconv.AppendInt(req, int64(p.c.expires), 10)
+	req = append(req, `,"idle_heartbeat":`...)
+	req = strconv.AppendInt(req, int64(p.c.heartbeat), 10)
+	req = append(req, `,"batch":`...)
+	req = strconv.AppendInt(req, int64(n), 10)
+	req = append(req, `,"max_bytes":`...)
+	req = strconv.AppendInt(req, int64(p.bytes), 10)
+	req = append(req, '}')
+	if err := p.t.nc.PublishRequest(p.next, p.inbox, req); err != nil {
+		p.stop(fmt.Errorf("%w: %w", errInterrupted, err))
+		return
+	}
+	p.asked, p.got, p.heard = n, 0, time.Now()
+}
+
+// stop ends the puller with a reason. The lock is held.
+func (p *puller) stop(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+	p.asked = 0
+	p.signal()
+}
+
+func (p *puller) signal() {
+	select {
+	case p.c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *puller) receive(m *nats.Msg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil || p.closed {
+		return
+	}
+	p.heard = time.Now()
+	r, err := parseReceipt(m.Reply)
+	if err != nil {
+		p.status(m)
+		return
+	}
+	if r.seq != p.seq+1 && !mutant.On("no-reset-on-takeover") {
+		p.stop(errDeliveryGap)
+		return
+	}
+	p.buf = append(p.buf, arrival{
+		Delivery: p.unpack.delivery(m, r, p.c.stream),
+		seq:      r.seq, behind: r.pending,
+		sure: p.seq > 0 && p.behind == 0 && !p.blind,
+	})
+	p.seq, p.behind, p.prefix, p.scanned, p.blind = r.seq, r.pending, r.prefix, r.pos, false
+	p.size += m.Size()
+	p.room--
+	p.got++
+	if p.asked--; p.asked == 0 {
+		p.ask()
+	}
+	if len(p.buf) == 1 {
+		p.signal()
+	}
+}
+
+// status handles what the server says about a pull (NATS ADR-13).
+func (p *puller) status(m *nats.Msg) {
+	text := m.Header.Get("Description")
+	switch m.Header.Get("Status") {
+	case "100":
+		p.heartbeat(m)
+	case "404", "408":
+		p.asked = 0
+		p.ask()
+	case "409":
+		p.conflict(text)
+	case "503":
+		p.stop(errNoConsumer)
+	default:
+		p.stop(fmt.Errorf("%w: the server refuses the pull: %s %s", errNoConsumer, m.Header.Get("Status"), text))
+	}
+}
+
+func (p *puller) heartbeat(m *nats.Msg) {
+	if last, ok := decimal(m.Header.Get("Nats-Last-Consumer")); ok && last != p.seq && !mutant.On("no-reset-on-takeover") {
+		p.stop(errDeliveryGap)
+		return
+	}
+	if pos, ok := decimal(m.Header.Get("Nats-Last-Stream")); ok {
+		p.scanned = max(p.scanned, pos)
+	}
+}
+
+func (p *puller) conflict(text string) {
+	switch {
+	case strings.Contains(text, "MaxBytes"):
+		if p.got == 0 && p.asked > 0 {
+			p.bytes *= 2 // one record is larger than the whole pull
+		}
+		p.asked = 0
+		p.ask()
+	case strings.Contains(text, "Batch Completed"), strings.Contains(text, "Leadership Change"):
+		p.asked = 0
+		p.ask()
+	default: // consumer deleted, server shutdown, limits of a foreign durable
+		p.stop(fmt.Errorf("%w: %s", errNoConsumer, text))
+	}
+}
+
+// check stops a puller whose open pull has been silent for too long.
+func (p *puller) check(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked > 0 && p.err == nil && now.Sub(p.heard) > 2*p.c.heartbeat+p.c.heartbeat/2 {
+		p.stop(errSilent)
+	}
+}
+
+// interrupt stops the puller after the connection broke.
+func (p *puller) interrupt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stop(errInterrupted)
+}
+
+// idle reports the position up to which the server has looked, if everything
+// it found has been taken.
+func (p *puller) idle() (scanned, seq uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.scanned, p.seq, len(p.buf) == 0 && p.err == nil
+}
+
+// ackPrefix is the beginning of acknowledgement subjects, once known.
+func (p *puller) ackPrefix() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.prefix
+}
+
+func (p *puller) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	_ = p.sub.Unsubscribe()
+}

@@ -1,0 +1,305 @@
+package natsbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// madeBy marks streams, buckets and consumers of ours for people and tools.
+var madeBy = map[string]string{"ampy_bus": "1"}
+
+// maxTopicEntries bounds the topics remembered one by one, which happens only
+// where foreign streams cut a scope into pieces.
+const maxTopicEntries = 10_000
+
+// log is a stream as the publisher sees it.
+type log struct {
+	name string
+	// ids: publishes carry Nats-Msg-Id. On an adopted stream they do not: its
+	// other users copy all headers into their dead letters, and the broker
+	// would take those for repeats.
+	ids bool
+	// expect is set when nobody could tell whether the stream is ours: the
+	// server then checks the name with each publish.
+	expect string
+	batch  bool
+}
+
+// logTable finds the stream of a topic, making it on first use.
+type logTable struct {
+	t     *Transport
+	known atomic.Pointer[map[string]*log] // by scope, or by topic where a scope is in pieces
+
+	mu      sync.Mutex
+	finding map[string]*finding
+	told    map[string]bool
+}
+
+// finding is a lookup that several publishers wait for.
+type finding struct {
+	done chan struct{}
+	log  *log
+	err  error
+}
+
+func newLogTable(t *Transport) *logTable {
+	lt := &logTable{t: t, finding: make(map[string]*finding), told: make(map[string]bool)}
+	lt.known.Store(&map[string]*log{})
+	return lt
+}
+
+// lookup is the topic's log if it is known already.
+func (lt *logTable) lookup(topic string) *log {
+	known := *lt.known.Load()
+	if l, ok := known[lt.t.cfg.Layout.Scope(topic)]; ok {
+		return l
+	}
+	return known[topic]
+}
+
+// find returns the topic's log, asking the server and making the stream if
+// there is none.
+func (lt *logTable) find(ctx context.Context, topic string) (*log, error) {
+	if l := lt.lookup(topic); l != nil {
+		return l, nil
+	}
+	key := lt.t.cfg.Layout.Scope(topic)
+	if key == "" {
+		key = topic
+	}
+	lt.mu.Lock()
+	f, running := lt.finding[key]
+	if !running {
+		f = &finding{done: make(chan struct{})}
+		lt.finding[key] = f
+		go lt.run(f, key, topic)
+	}
+	lt.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("find the stream of %s: %w: %w", topic, driver.ErrUnavailable, ctx.Err())
+	}
+	if f.err == nil && f.log == nil {
+		return lt.findPiece(ctx, topic)
+	}
+	return f.log, f.err
+}
+
+func (lt *logTable) run(f *finding, key, topic string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*apiTimeout)
+	defer cancel()
+	f.log, f.err = lt.findScope(ctx, lt.t.cfg.Layout.Scope(topic), topic)
+	if f.err == nil && f.log != nil {
+		lt.remember(key, f.log)
+	}
+	lt.mu.Lock()
+	delete(lt.finding, key)
+	lt.mu.Unlock()
+	close(f.done)
+}
+
+// findScope returns nil without an error where the scope is in pieces: each
+// topic must then be looked up by itself.
+func (lt *logTable) findScope(ctx context.Context, scope, topic string) (*log, error) {
+	want, ok := lt.t.cfg.Layout.Stream(scope)
+	if scope == "" || !ok {
+		return nil, nil
+	}
+	for range 3 { // another process may make or remove streams meanwhile
+		infos, err := lt.t.overlapping(ctx, want.Subject)
+		switch {
+		case errors.Is(err, driver.ErrPermission):
+			return &log{name: want.Name, expect: want.Name, ids: true}, nil
+		case err != nil:
+			return nil, err
+		}
+		if len(infos) == 0 {
+			if err := lt.t.makeStream(ctx, want); err != nil && !isTaken(err) {
+				return nil, err
+			}
+			continue
+		}
+		for _, info := range infos {
+			if slices.ContainsFunc(info.Config.Subjects, func(s string) bool { return covers(s, want.Subject) }) {
+				return lt.describe(info, want.Name), nil
+			}
+		}
+		return nil, nil
+	}
+	return nil, fmt.Errorf("make stream %s: %w: other processes keep changing streams on %s", want.Name, driver.ErrUnavailable, want.Subject)
+}
+
+func (lt *logTable) findPiece(ctx context.Context, topic string) (*log, error) {
+	infos, err := lt.t.overlapping(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	if len(infos) == 0 {
+		return nil, fmt.Errorf("publish to %s: %w: other streams hold a part of its domain, so none is made: add the subject to one of them", topic, driver.ErrNoLog)
+	}
+	l := lt.describe(infos[0], "")
+	if len(*lt.known.Load()) < maxTopicEntries {
+		lt.remember(topic, l)
+	}
+	return l, nil
+}
+
+// describe tells our own stream from an adopted one by its name: an operator
+// may have made it instead of us.
+func (lt *logTable) describe(info *jetstream.StreamInfo, ownName string) *log {
+	c := info.Config
+	l := &log{name: c.Name, ids: c.Name == ownName, batch: c.AllowAtomicPublish && !lt.t.cfg.noBatch}
+	if !l.ids {
+		lt.tell(c.Name)
+	}
+	return l
+}
+
+func (lt *logTable) tell(stream string) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	if lt.told[stream] {
+		return
+	}
+	lt.told[stream] = true
+	lt.t.log.Warn("nats: stream adopted as it is: publishes carry no Nats-Msg-Id there, so a publish retried after an uncertain outcome may be stored twice; consumers dedupe by message_id", "stream", stream)
+}
+
+func (lt *logTable) remember(key string, l *log) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	m := maps.Clone(*lt.known.Load())
+	m[key] = l
+	lt.known.Store(&m)
+}
+
+// forget drops l, so that the next publish asks the server again: nobody
+// answers on its subject, or another stream did.
+func (lt *logTable) forget(l *log) {
+	lt.mu.Lock()
+	defer lt.mu.Unlock()
+	m := maps.Clone(*lt.known.Load())
+	maps.DeleteFunc(m, func(_ string, v *log) bool { return v == l })
+	lt.known.Store(&m)
+}
+
+// overlapping lists the streams that hold any subject of pattern.
+func (t *Transport) overlapping(ctx context.Context, pattern string) ([]*jetstream.StreamInfo, error) {
+	var names []string
+	err := t.guard(ctx, "$JS.API.STREAM.NAMES", func(ctx context.Context) error {
+		lister := t.js.StreamNames(ctx, jetstream.WithStreamListSubject(pattern))
+		for name := range lister.Name() {
+			names = append(names, name)
+		}
+		return lister.Err()
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrEndOfData) {
+		return nil, requestError("list streams on "+pattern, err)
+	}
+	var infos []*jetstream.StreamInfo
+	for _, name := range names {
+		info, err := t.streamInfo(ctx, name)
+		switch {
+		case errors.Is(err, driver.ErrNoLog):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+func (t *Transport) streamInfo(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+	var info *jetstream.StreamInfo
+	err := t.guard(ctx, "$JS.API.STREAM.INFO."+name, func(ctx context.Context) error {
+		s, err := t.js.Stream(ctx, name)
+		if err == nil {
+			info = s.CachedInfo()
+		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("stream %s: %w", name, driver.ErrNoLog)
+	}
+	return info, requestError("read stream "+name, err)
+}
+
+// makeStream creates a stream. Two processes may do so at once: the server
+// answers the second one as the first when both ask for the same.
+func (t *Transport) makeStream(ctx context.Context, s Stream) error {
+	c := jetstream.StreamConfig{
+		Name: s.Name, Subjects: []string{s.Subject},
+		MaxAge: s.MaxAge, Duplicates: s.Window,
+		Replicas: t.replicas(s.Replicas),
+		// A full stream refuses: dropping old records would lose what no
+		// consumer has seen yet, in silence.
+		Discard: jetstream.DiscardNew,
+		Storage: jetstream.FileStorage, AllowDirect: true, Metadata: madeBy,
+		AllowAtomicPublish: t.atLeast(2, 12),
+	}
+	err := t.createStream(ctx, c)
+	if c.Replicas > 1 && hasCode(err, codeNoPeers) {
+		t.log.Warn("nats: the cluster has no room for the replicas wanted; making the stream with one", "stream", s.Name, "replicas", c.Replicas)
+		c.Replicas = 1
+		err = t.createStream(ctx, c)
+	}
+	return requestError("make stream "+s.Name, err)
+}
+
+func (t *Transport) createStream(ctx context.Context, c jetstream.StreamConfig) error {
+	return t.guard(ctx, "$JS.API.STREAM.CREATE."+c.Name, func(ctx context.Context) error {
+		_, err := t.js.CreateStream(ctx, c)
+		return err
+	})
+}
+
+func isTaken(err error) bool {
+	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || hasCode(err, codeSubjectOverlap)
+}
+
+// replicas is what a stream or bucket gets: on a single server always one.
+func (t *Transport) replicas(want int) int {
+	if t.cfg.Replicas > 0 {
+		return t.cfg.Replicas
+	}
+	if t.nc.ConnectedClusterName() == "" || want < 1 {
+		return 1
+	}
+	return min(want, max(1, len(t.nc.Servers())))
+}
+
+// atLeast compares the connected server's version.
+func (t *Transport) atLeast(major, minor int) bool {
+	var a, b int
+	if n, _ := fmt.Sscanf(strings.TrimPrefix(t.nc.ConnectedServerVersion(), "v"), "%d.%d", &a, &b); n != 2 {
+		return false
+	}
+	return a > major || a == major && b >= minor
+}
+
+// learn notes that a subject which we may not ask about belongs to a stream of
+// another name, so it is adopted.
+func (lt *logTable) learn(l *log) {
+	lt.mu.Lock()
+	m := maps.Clone(*lt.known.Load())
+	for key, v := range m {
+		if v == l {
+			m[key] = &log{name: l.name}
+		}
+	}
+	lt.known.Store(&m)
+	lt.mu.Unlock()
+	lt.tell("(holding " + l.name + ")")
+}

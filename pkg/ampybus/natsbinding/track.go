@@ -1,0 +1,306 @@
+package natsbinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// track is a reader's way through one stream. All but p belongs to Next.
+type track struct {
+	r        *reader
+	stream   string
+	consumer string
+	filters  []string
+	whole    bool // reads all of the stream's subjects
+
+	start time.Time // where it begins, while due is 0
+	due   uint64    // next position expected
+	end   uint64    // positions from here on are not in the window; 0: none
+
+	head     []driver.Delivery // ready to be returned
+	rest     []arrival         // behind a gap
+	failed   error             // comes after head
+	caughtUp bool              // nothing lies behind what was returned
+	done     bool              // the window ends
+	asked    time.Time         // when the stream was last asked about its state
+
+	mu sync.Mutex
+	p  *puller
+}
+
+// begin fixes the window from the stream's state when Read was called. A
+// stream made later is read from its beginning.
+func (k *track) begin(info *jetstream.StreamInfo, first bool) {
+	c, state := k.r.c, info.State
+	oldest := max(state.FirstSeq, 1)
+	if !k.r.follows() {
+		k.end = state.LastSeq + 1
+	}
+	from, given := c.From[k.stream]
+	switch {
+	case !first:
+		k.due = 1
+	case given:
+		k.due = max(from, 1)
+	case c.New:
+		k.due = state.LastSeq + 1
+	case !c.Start.IsZero():
+		k.start = c.Start
+	default:
+		k.due = oldest
+	}
+	if given && k.due < oldest {
+		to := oldest
+		if k.end > 0 {
+			to = min(to, k.end)
+		}
+		if k.due < to {
+			k.failed = &driver.GapError{Log: k.stream, From: k.due, To: to}
+		}
+		k.due = oldest
+	}
+	k.done = k.end > 0 && (k.due >= k.end || state.Msgs == 0)
+}
+
+// open makes the consumer on the server, at the position that is due.
+func (k *track) open(ctx context.Context) error {
+	if k.done {
+		return nil
+	}
+	c := jetstream.ConsumerConfig{
+		Name: "ampy_read_" + nuid.Next(), Metadata: madeBy,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1,
+		InactiveThreshold: readerGone,
+	}
+	if len(k.filters) == 1 {
+		c.FilterSubject = k.filters[0]
+	} else {
+		c.FilterSubjects = k.filters
+	}
+	if k.due > 0 {
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, k.due
+	} else {
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &k.start
+	}
+	var info *jetstream.ConsumerInfo
+	err := k.r.t.guard(ctx, "$JS.API.CONSUMER.", func(ctx context.Context) error {
+		made, err := k.r.t.js.CreateConsumer(ctx, k.stream, c)
+		if err == nil {
+			info = made.CachedInfo()
+		}
+		return err
+	})
+	if err != nil {
+		return requestError("make reader of "+k.stream, err)
+	}
+	p, err := newPuller(k.r.t, pullConfig{
+		stream: k.stream, consumer: c.Name, wake: k.r.wake,
+		batch: readerPull, expires: readerExpiry, heartbeat: maxHeartbeat,
+	})
+	if err != nil {
+		return err
+	}
+	k.caughtUp = info.NumPending == 0
+	k.done = k.caughtUp && k.end > 0
+	k.mu.Lock()
+	k.consumer, k.p = c.Name, p
+	k.mu.Unlock()
+	if k.r.ctx.Err() != nil { // closed meanwhile
+		k.close(ctx)
+		return driver.ErrClosed
+	}
+	p.allow(readerBuffer)
+	return nil
+}
+
+// fill brings records to the head if there are any. An error is returned once.
+func (k *track) fill(ctx context.Context) error {
+	if len(k.head) > 0 {
+		return nil
+	}
+	if k.failed != nil {
+		err := k.failed
+		k.failed = nil
+		return err
+	}
+	if len(k.rest) > 0 {
+		return k.accept(ctx, k.rest)
+	}
+	if k.done {
+		return nil
+	}
+	as, err := k.take()
+	switch {
+	case err != nil:
+		return k.reopen(ctx)
+	case len(as) > 0:
+		return k.accept(ctx, as)
+	}
+	return k.atEnd(ctx)
+}
+
+func (k *track) take() ([]arrival, error) {
+	k.mu.Lock()
+	p := k.p
+	k.mu.Unlock()
+	if p == nil {
+		return nil, errNoConsumer
+	}
+	p.check(time.Now())
+	as, err := p.take()
+	if err == nil {
+		p.allow(readerBuffer)
+	}
+	return as, err
+}
+
+// reopen goes on at the due position after the consumer was lost.
+func (k *track) reopen(ctx context.Context) error {
+	k.close(ctx)
+	err := k.open(ctx)
+	if err == nil || ctx.Err() != nil || k.r.ctx.Err() != nil {
+		return nil
+	}
+	if !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("read %s: %w", k.stream, err)
+	}
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		k.done, k.caughtUp = true, true
+		k.r.lose(k)
+		if k.end > 0 {
+			return fmt.Errorf("read %s: %w: the stream was deleted", k.stream, driver.ErrNoLog)
+		}
+		return nil
+	}
+	pause(ctx, retryWait)
+	return nil
+}
+
+// accept puts arrivals into the head, up to the window's end or a gap.
+func (k *track) accept(ctx context.Context, as []arrival) error {
+	k.rest = nil
+	for i := range as {
+		a := &as[i]
+		if a.Pos < k.due {
+			continue
+		}
+		if k.end > 0 && (a.Pos >= k.end || !k.r.end.IsZero() && !a.StoredAt.Before(k.r.end)) {
+			k.finish()
+			break
+		}
+		if k.due > 0 && a.Pos > k.due && (k.whole || !a.sure) {
+			if gap := k.gap(ctx, a.Pos); gap != nil {
+				k.due, k.rest, k.failed = gap.To, as[i:], gap
+				break
+			}
+		}
+		k.due = a.Pos + 1
+		a.Deliveries = 0
+		k.head = append(k.head, a.Delivery)
+		k.caughtUp = a.behind == 0
+		if k.end > 0 && (a.behind == 0 || k.due >= k.end) {
+			k.finish()
+			break
+		}
+	}
+	if len(k.head) == 0 && k.failed != nil {
+		err := k.failed
+		k.failed = nil
+		return err
+	}
+	return nil
+}
+
+// finish ends the track: what lies ahead is not in the window.
+func (k *track) finish() {
+	k.done, k.caughtUp = true, true
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	k.close(ctx)
+}
+
+// gap asks whether the positions before pos were passed over because they are
+// gone.
+func (k *track) gap(ctx context.Context, pos uint64) *driver.GapError {
+	info, err := k.r.t.streamInfo(ctx, k.stream)
+	if err != nil {
+		return nil
+	}
+	first := info.State.FirstSeq
+	if first > k.due && (k.whole || first <= pos) {
+		return &driver.GapError{Log: k.stream, From: k.due, To: min(first, pos)}
+	}
+	return nil
+}
+
+// atEnd finds the end of a window whose last records are gone: nothing arrives
+// any more that could tell.
+func (k *track) atEnd(ctx context.Context) error {
+	if k.end == 0 || time.Since(k.asked) < time.Second {
+		return nil
+	}
+	if k.asked.IsZero() {
+		k.asked = time.Now()
+		return nil
+	}
+	k.asked = time.Now()
+	info, err := k.r.t.streamInfo(ctx, k.stream)
+	if err != nil {
+		return nil // asked again
+	}
+	if info.State.FirstSeq >= k.end {
+		due := k.due
+		k.finish()
+		if due > 0 && due < k.end && k.whole {
+			k.due = k.end
+			return &driver.GapError{Log: k.stream, From: due, To: k.end}
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.p != nil {
+		if scanned, _, idle := k.p.idle(); idle && scanned+1 >= k.end {
+			k.done, k.caughtUp = true, true
+		}
+	}
+	return nil
+}
+
+// all returns the head and clears it.
+func (k *track) all() []driver.Delivery {
+	ds := k.head
+	k.head = nil
+	return ds
+}
+
+func (k *track) interrupt() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.p != nil {
+		k.p.interrupt()
+	}
+}
+
+// close removes the consumer. The track can be opened again.
+func (k *track) close(ctx context.Context) {
+	k.mu.Lock()
+	p, name := k.p, k.consumer
+	k.p = nil
+	k.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.close()
+	// Best effort: the server forgets it by itself after readerGone.
+	_ = k.r.t.guard(ctx, "$JS.API.CONSUMER.DELETE", func(ctx context.Context) error {
+		return k.r.t.js.DeleteConsumer(ctx, k.stream, name)
+	})
+}
