@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -156,14 +157,14 @@ func TestSimulation(t *testing.T) {
 
 func TestSimulationFollowsFromItsSeed(t *testing.T) {
 	for seed := uint64(1); seed <= 20; seed++ {
-		var runs [2]string
+		var runs [2]strings.Builder
 		for i := range runs {
-			w := newWorld(seed, func(format string, args ...any) { runs[i] += fmt.Sprintf(format+"\n", args...) })
+			w := newWorld(seed, func(format string, args ...any) { fmt.Fprintf(&runs[i], format+"\n", args...) })
 			if err := w.run(); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 		}
-		if runs[0] != runs[1] {
+		if runs[0].String() != runs[1].String() {
 			t.Fatalf("seed %d: two runs differ", seed)
 		}
 	}
