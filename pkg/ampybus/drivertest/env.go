@@ -171,11 +171,14 @@ func values(ds []driver.Delivery) []string {
 	return vs
 }
 
+// key is the key in a value that records made.
+func key(value string) string { return value[:strings.LastIndexByte(value, '-')] }
+
 // ofKey lists the values of one key's deliveries, in order.
-func ofKey(ds []driver.Delivery, key string) []string {
+func ofKey(ds []driver.Delivery, name string) []string {
 	var vs []string
 	for i := range ds {
-		if v := string(ds[i].Value); strings.HasPrefix(v, key+"-") {
+		if v := string(ds[i].Value); key(v) == name {
 			vs = append(vs, v)
 		}
 	}

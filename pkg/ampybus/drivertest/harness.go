@@ -98,6 +98,15 @@ func Promises() []Promise {
 		groupPromises(),
 		commitPromises(),
 		takeoverPromises(),
+		memberPromises(),
+		patternPromises(),
+		flowPromises(),
+		outagePromises(),
+		gapPromises(),
+		readPromises(),
+		livePromises(),
+		closePromises(),
+		lanePromises(),
 	)
 }
 
