@@ -2,10 +2,7 @@ package ampybus
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"strconv"
@@ -111,36 +108,28 @@ func FetchBlob(ctx context.Context, s BlobStore, h Headers) ([]byte, error) {
 
 // readBlob grows with what really arrives, not with what a header claims.
 func readBlob(r io.Reader, h Headers) ([]byte, error) {
-	sum := &hashing{w: sha256.New()}
-	body, err := io.ReadAll(io.TeeReader(io.LimitReader(r, h.BlobSize+1), sum))
+	body, err := io.ReadAll(io.LimitReader(r, h.BlobSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read blob: %w", err)
 	}
-	return body, verifySum(h, int64(len(body)), sum)
+	if err := VerifyBlob(h, body); err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 // VerifyBlob compares an object with the pointer's blob_size and blob_hash. The
 // error is a *BlobError.
 func VerifyBlob(h Headers, body []byte) error {
-	sum := &hashing{w: sha256.New()}
-	sum.Write(body)
-	return verifySum(h, int64(len(body)), sum)
-}
-
-type hashing struct{ w hash.Hash }
-
-func (s *hashing) Write(b []byte) (int, error) { return s.w.Write(b) }
-func (s *hashing) String() string              { return sha256Prefix + hex.EncodeToString(s.w.Sum(nil)) }
-
-func verifySum(h Headers, size int64, sum fmt.Stringer) error {
+	size := int64(len(body))
 	switch {
 	case size > h.BlobSize:
 		return &BlobError{Code: CodeBlobSize, Problem: fmt.Sprintf("the object is larger than %d bytes", h.BlobSize)}
-	case size != h.BlobSize:
+	case size < h.BlobSize:
 		return &BlobError{Code: CodeBlobSize, Problem: fmt.Sprintf("the object has %d bytes instead of %d", size, h.BlobSize)}
 	case !isSHA256(h.BlobHash):
 		return &BlobError{Code: CodeBlobHash, Problem: "not sha256: and 64 hexadecimal digits"}
-	case sum.String() != h.BlobHash:
+	case PayloadHash(body) != h.BlobHash:
 		return &BlobError{Code: CodeBlobHash, Problem: "the object's bytes have another hash"}
 	}
 	return nil

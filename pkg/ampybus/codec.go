@@ -73,20 +73,33 @@ func (l InflateLimits) limit(input int) int64 {
 var gzipWriters sync.Pool
 
 // Compress is gzip. The bytes differ between implementations and versions, so
-// hashes are never over them. It may be called from several goroutines.
+// hashes are never over them. What shrinks so much that readers would take it
+// for a bomb is compressed less. It may be called from several goroutines.
 func Compress(payload []byte) ([]byte, error) {
-	var out bytes.Buffer
-	out.Grow(len(payload)/4 + 64)
 	w, _ := gzipWriters.Get().(*gzip.Writer)
 	if w == nil {
 		var err error
-		if w, err = gzip.NewWriterLevel(&out, gzipLevel); err != nil {
+		if w, err = gzip.NewWriterLevel(nil, gzipLevel); err != nil {
 			return nil, fmt.Errorf("compress payload: %w", err)
 		}
-	} else {
-		w.Reset(&out)
 	}
 	defer gzipWriters.Put(w)
+	packed, err := deflate(w, payload)
+	if err != nil || int64(len(payload)) <= inflateBase+inflateRatio*int64(len(packed)) {
+		return packed, err
+	}
+	// Huffman codes alone shrink at most to an eighth.
+	slight, err := gzip.NewWriterLevel(nil, gzip.HuffmanOnly)
+	if err != nil {
+		return nil, fmt.Errorf("compress payload: %w", err)
+	}
+	return deflate(slight, payload)
+}
+
+func deflate(w *gzip.Writer, payload []byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Grow(len(payload)/4 + 64)
+	w.Reset(&out)
 	if _, err := w.Write(payload); err != nil {
 		return nil, fmt.Errorf("compress payload: %w", err)
 	}

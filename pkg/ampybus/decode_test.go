@@ -133,6 +133,7 @@ func TestHostileHeadersAreRefusedNamingTheField(t *testing.T) {
 		{"produced_at", "2025-09-05T19:31:01,5Z", "envelope:produced_at"},
 		{"produced_at", "2025-09-05T19:31:01.1234567890Z", "envelope:produced_at"},
 		{"produced_at", "1757100661", "envelope:produced_at"},
+		{"produced_at", "0001-01-01T00:00:00Z", "envelope:produced_at"},
 		{"partition_key", "", "envelope:partition_key"},
 		{"partition_key", strings.Repeat("k", 513), "envelope:partition_key"},
 		{"retry_count", "-1", "envelope:retry_count"},
@@ -250,7 +251,9 @@ func TestPeersAreReadWithALint(t *testing.T) {
 		{"dlq_attempts", "many", "dlq_attempts: no number", nil},
 		{"dlq_at", "yesterday", "dlq_at: not RFC 3339", nil},
 		{"x note", "v", `headers: name "x note" holds`, func(h Headers) bool { return len(h.Extra) == 1 }},
-		{"traceparent", "", "trace_id: without traceparent", func(h Headers) bool { return h.Trace.TraceIDString() == trace && h.Trace.SpanIDString() == "00f067aa0ba902b7" }},
+		{"traceparent", "", "trace_id: without traceparent", func(h Headers) bool {
+			return h.Trace.TraceIDString() == trace && h.Trace.SpanIDString() == "00f067aa0ba902b7"
+		}},
 		{"traceparent", "00-" + zeros + "-00f067aa0ba902b7-01", "traceparent: dropped: trace id of zeros", func(h Headers) bool { return h.Trace.TraceIDString() == trace }},
 		{"traceparent", "00-" + trace + "-0000000000000000-01", "traceparent: dropped: span id of zeros", nil},
 		{"traceparent", "ff-" + trace + "-00f067aa0ba902b7-01", "traceparent: dropped: version ff", nil},

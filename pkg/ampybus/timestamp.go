@@ -30,6 +30,9 @@ func parseTime(s string) (t time.Time, zulu bool, problem string) {
 		t.Hour() != part[3] || t.Minute() != part[4] || t.Second() != part[5] || part[0] == 0 {
 		return time.Time{}, false, "no such date or time"
 	}
+	if t.IsZero() {
+		return t, false, "the zero time, which means none"
+	}
 	return t, rest == "Z", ""
 }
 

@@ -193,7 +193,9 @@ func TestFaultyEnvelopesAreRefusedNamingTheField(t *testing.T) {
 		{"blob_size without ref", func(e *Envelope) { e.Headers.BlobSize = 7 }, "blob_ref"},
 		{"blob_size negative", func(e *Envelope) { e.Headers.BlobRef, e.Headers.BlobHash, e.Headers.BlobSize = "s3://b/k", hash, -1 }, "blob_size"},
 		{"blob_size 1 TiB", func(e *Envelope) { e.Headers.BlobRef, e.Headers.BlobHash, e.Headers.BlobSize = "s3://b/k", hash, 1<<40 }, "blob_size"},
-		{"blob_ref with user", func(e *Envelope) { e.Headers.BlobRef, e.Headers.BlobHash, e.Headers.BlobSize = "https://u@h/k", hash, 7 }, "blob_host"},
+		{"blob_ref with user", func(e *Envelope) {
+			e.Headers.BlobRef, e.Headers.BlobHash, e.Headers.BlobSize = "https://u@h/k", hash, 7
+		}, "blob_host"},
 		{"header Nats-Rollup", extra(1, "Nats-Rollup", "all"), "envelope:headers"},
 		{"header nats-ttl", extra(1, "nats-ttl", "1s"), "envelope:headers"},
 		{"header NATS-Schedule", extra(1, "NATS-Schedule", "@at"), "envelope:headers"},
