@@ -54,8 +54,11 @@ func verify(topic ampybus.Topic, e ampybus.Envelope) (lints []string, err error)
 		return nil, err
 	}
 	facts, err := FactsOf(topic, m)
-	if errors.Is(err, ErrMixedKeys) || errors.Is(err, ErrIncomplete) {
-		lints = append(lints, "payload: "+err.Error())
+	switch {
+	case errors.Is(err, ErrMixedKeys):
+		err = nil // the producer has named one
+	case errors.Is(err, ErrIncomplete):
+		lints = append(lints, err.Error())
 		err = nil
 	}
 	return append(lints, differences(topic, h, facts, m)...), err
@@ -70,7 +73,10 @@ func decodeAs(h ampybus.Headers, payload []byte) (proto.Message, error) {
 
 // differences lists where headers and payload say different things.
 func differences(topic ampybus.Topic, h ampybus.Headers, facts Facts, m proto.Message) []string {
-	lints := facts.Lints
+	var lints []string
+	for _, lint := range facts.Lints {
+		lints = append(lints, "payload: "+lint)
+	}
 	differ := func(name, header, payload string) {
 		if header != "" && payload != "" && header != payload {
 			lints = append(lints, fmt.Sprintf("%s: the payload's is %s", name, payload))
