@@ -194,3 +194,38 @@ func TestRedrivesAreBoundedWithoutForce(t *testing.T) {
 		}
 	})
 }
+
+func TestACrashBehindADeadLetterNeitherRunsNorRepeatsIt(t *testing.T) {
+	inWorld(t, func(w *world) {
+		tr := w.broker.Transport()
+		doomed := ampybus.New(tr, ampybus.Options{})
+		c := orders("g")
+		c.CommitEvery = time.Hour
+		w.publish(ordersTopic, "a", "1")
+		w.publish(ordersTopic, "a", "2")
+		stop := w.consumeOn(doomed, c, refuseAll)
+		settle(time.Second)
+		tr.Crash()
+		_ = stop()
+		_ = doomed.Close()
+		if n := len(w.open(ordersDLQ)); n != 2 || w.pending("g") != 2 {
+			t.Fatalf("%d dead letters, %d pending: the crash came too late to tell anything", n, w.pending("g"))
+		}
+		var got effects
+		stop = w.consume(orders("g"), func(_ context.Context, m *ampybus.Message) error { got.add(m); return nil })
+		settle(time.Minute)
+		if got.count() != 0 || len(w.open(ordersDLQ)) != 2 || w.pending("g") != 0 {
+			t.Errorf("after the crash: effects %v, %d dead letters, %d pending", got.all, len(w.open(ordersDLQ)), w.pending("g"))
+		}
+		for _, d := range w.open(ordersDLQ) {
+			if _, err := w.bus.Redrive(context.Background(), d, ampybus.RedriveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(time.Minute)
+		w.mustStop(stop)
+		if got.of("a") != "[1 2]" {
+			t.Errorf("after the redrive: %s", got.of("a"))
+		}
+	})
+}

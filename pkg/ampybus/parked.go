@@ -20,11 +20,27 @@ import (
 // apart: the dead-letter log and the settlements say which ones are open, so a
 // restart or another member finds the same.
 
-// parkedKey lists the message ids of a key's open dead letters, oldest first.
-type parkedKey struct{ open []string }
+// parkedKey lists a key's open dead letters, oldest first.
+type parkedKey struct{ open []letter }
+
+// letter identifies a dead letter's message, and which copy of it died: only a
+// copy with a higher retry_count was redriven.
+type letter struct {
+	id    string
+	retry int
+}
 
 // cause names the message that the key waits for.
-func (p *parkedKey) cause() string { return p.open[0] }
+func (p *parkedKey) cause() string { return p.open[0].id }
+
+// put takes l in, or a later copy's death in the place of an earlier one's.
+func (p *parkedKey) put(l letter) {
+	if i := slices.IndexFunc(p.open, func(x letter) bool { return x.id == l.id }); i >= 0 {
+		p.open[i].retry = max(p.open[i].retry, l.retry)
+		return
+	}
+	p.open = append(p.open, l)
+}
 
 // letterID identifies a message among its key's dead letters, even one whose
 // message_id is missing.
@@ -36,7 +52,7 @@ func (e *engine) awaits(key string, m *Message) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.parked[key]
-	return p != nil && p.cause() == letterID(m.Headers, m.Origin())
+	return p != nil && p.cause() == letterID(m.Headers, m.Origin()) && m.Headers.RetryCount > p.open[0].retry
 }
 
 // hold parks a key behind the dead letter of m and returns the message that
@@ -50,9 +66,7 @@ func (e *engine) hold(key string, m *Message) string {
 		p = &parkedKey{}
 		e.parked[key] = p
 	}
-	if !slices.Contains(p.open, id) {
-		p.open = append(p.open, id)
-	}
+	p.put(letter{id, m.Headers.RetryCount})
 	cause := p.cause()
 	e.mu.Unlock()
 	if fresh {
@@ -71,7 +85,7 @@ func (e *engine) free(key, messageID string) {
 		e.mu.Unlock()
 		return
 	}
-	p.open = slices.DeleteFunc(p.open, func(id string) bool { return id == messageID })
+	p.open = slices.DeleteFunc(p.open, func(l letter) bool { return l.id == messageID })
 	gone := len(p.open) == 0
 	if gone {
 		delete(e.parked, key)
@@ -146,9 +160,8 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 	if err != nil {
 		return err
 	}
-	last := make(map[string]bool)    // message id: its latest dead letter is open
-	order := make(map[string]string) // message id: key, of every one seen
-	var ids []string
+	var seen []DeadLetter // in log order, one for each message: its latest
+	at := make(map[string]int)
 	for m, err := range e.bus.Read(ctx, Range{Pattern: topic}) {
 		if m == nil && isGap(err) {
 			continue
@@ -162,19 +175,23 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 			continue
 		}
 		id := letterID(*h, h.DLQ.Origin)
-		if _, seen := order[id]; !seen {
-			ids = append(ids, id)
+		if i, known := at[id]; known {
+			seen[i].Message = m
+			continue
 		}
-		order[id] = h.PartitionKey
-		last[id] = !applied(settled[m.Origin()], lane, from)
+		at[id] = len(seen)
+		seen = append(seen, DeadLetter{Message: m})
 	}
-	for _, id := range ids {
-		if key := order[id]; last[id] {
-			if open[key] == nil {
-				open[key] = &parkedKey{}
-			}
-			open[key].open = append(open[key].open, id)
+	for _, d := range seen {
+		if applied(settled[d.Origin()], lane, from) {
+			continue
 		}
+		p := open[d.Headers.PartitionKey]
+		if p == nil {
+			p = &parkedKey{}
+			open[d.Headers.PartitionKey] = p
+		}
+		p.put(letter{letterID(d.Headers, d.Headers.DLQ.Origin), d.Headers.RetryCount})
 	}
 	return nil
 }
