@@ -89,6 +89,29 @@ const (
 	KeyOfAccount
 )
 
+// String is the shape's name in lower case.
+func (s KeyShape) String() string {
+	switch s {
+	case KeyFree:
+		return "free"
+	case KeyIsSubtopic:
+		return "subtopic"
+	case KeySecurityOfKind:
+		return "security_of_kind"
+	case KeyIsPair:
+		return "pair"
+	case KeyUnderSubtopic:
+		return "under_subtopic"
+	case KeySecurity:
+		return "security"
+	case KeySame:
+		return "same"
+	case KeyOfAccount:
+		return "of_account"
+	}
+	return "unknown"
+}
+
 // CompressOver is the payload size in bytes above which the bus compresses; a
 // payload of exactly this size is sent as it is (specification §4).
 const CompressOver = 128 << 10
