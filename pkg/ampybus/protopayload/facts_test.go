@@ -287,3 +287,32 @@ func TestNumbersInKeys(t *testing.T) {
 		t.Error("an absent decimal is a number")
 	}
 }
+
+// The two tables that describe a domain, this one and ampybus.Policy, agree on
+// which times and keys its payloads have.
+func TestFactsAgreeWithThePolicyTable(t *testing.T) {
+	has := map[string]map[string]bool{}
+	for _, c := range factsCases {
+		domain := Domain(FQDN(c.payload))
+		if has[domain] == nil {
+			has[domain] = map[string]bool{}
+		}
+		for name, there := range map[string]bool{
+			"event time": !c.want.EventTime.IsZero(), "as-of time": !c.want.AsOf.IsZero(), "ingest time": !c.want.IngestTime.IsZero(),
+			"expiry": !c.want.ExpiresAt.IsZero(),
+		} {
+			has[domain][name] = has[domain][name] || there
+		}
+	}
+	for domain, facts := range has {
+		policy, _ := ampybus.PolicyFor(domain)
+		for name, field := range map[string]string{
+			"event time": policy.EventTime, "as-of time": policy.AsOf, "ingest time": policy.IngestTime, "expiry": policy.ExpiresAt,
+		} {
+			statusHasAsOf := domain == ampybus.DomainControl && name == "as-of time"
+			if facts[name] != (field != "") && !statusHasAsOf {
+				t.Errorf("%s: %s is %q in the policy table, derived: %t", domain, name, field, facts[name])
+			}
+		}
+	}
+}
