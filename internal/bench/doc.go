@@ -1,0 +1,7 @@
+// Package bench measures how fast messages are published, for the commands
+// bench-pub and benchnats. It is not a load generator for consumers, and it
+// decides nothing: it reports.
+//
+//	r, err := bench.Run(ctx, "bus", bench.Bus{Bus: bus}, bench.Load{Topic: topic, Count: 10_000, ...})
+//	fmt.Println(r.Summary()) // Published 10000 messages in 2.3s (4347.8 msg/s)
+package bench

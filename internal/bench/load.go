@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+)
+
+// Load says what to publish, and how fast.
+type Load struct {
+	Topic, Schema, Producer, Source string
+	// Key is the partition key. With several keys they are Key, Key|1, Key|2 ….
+	Key  string
+	Keys int // zero: one
+	// Count of messages.
+	Count int
+	// PayloadBytes is the size of each payload; it decodes as an empty message
+	// of any type.
+	PayloadBytes int
+	// Rate in messages a second makes an open loop: messages are due at fixed
+	// times, and latency counts from then on, however late they are sent. Zero
+	// sends as fast as the publisher takes them.
+	Rate float64
+}
+
+// Validate reports whether the bus would take the load's messages.
+func (l Load) Validate() error {
+	for i := range max(l.Keys, 1) {
+		if i > 1 {
+			break // the others differ in a number only
+		}
+		if err := l.envelope(i, l.payload()).Validate(); err != nil {
+			return fmt.Errorf("check load: %w", err)
+		}
+	}
+	return nil
+}
+
+// envelope is message i of the load.
+func (l Load) envelope(i int, payload []byte) ampybus.Envelope {
+	key := l.Key
+	if n := i % max(l.Keys, 1); n > 0 {
+		key = fmt.Sprintf("%s|%d", l.Key, n)
+	}
+	return ampybus.Envelope{
+		Topic: l.Topic, Payload: payload,
+		Headers: ampybus.NewHeaders(l.Schema, l.Producer, l.Source, key),
+	}
+}
+
+// padField is the largest field number: no payload type uses it, so decoders
+// keep it as an unknown field.
+const padField = protowire.MaxValidNumber
+
+// payload is PayloadBytes long, or a little longer where a field's frame does
+// not fit.
+func (l Load) payload() []byte {
+	if l.PayloadBytes <= 0 {
+		return nil
+	}
+	frame := protowire.SizeTag(padField) + protowire.SizeVarint(uint64(l.PayloadBytes))
+	body := make([]byte, max(l.PayloadBytes-frame, 0))
+	for i := range body {
+		body[i] = byte(i * 167) // not a run of zeros, which would compress to nothing
+	}
+	b := protowire.AppendTag(nil, padField, protowire.BytesType)
+	return protowire.AppendBytes(b, body)
+}
+
+// due is when message i is to be sent; ok is false when it is due at once.
+func (l Load) due(began time.Time, i int) (at time.Time, ok bool) {
+	if l.Rate <= 0 {
+		return time.Time{}, false
+	}
+	return began.Add(time.Duration(float64(i) / l.Rate * float64(time.Second))), true
+}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/AmpyFin/ampy-bus/internal/terminal"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+)
+
+func (a *app) dlqDiscard() *cobra.Command {
+	var f redriveFlags
+	cmd := &cobra.Command{
+		Use:   "dlq-discard",
+		Short: "Settle dead letters without sending them back; they stay stored as evidence",
+		Example: `  ampybusctl dlq-discard --subject "ampy.prod.dlq.v1.bars" \
+    --message-id 018f5e35-0f42-7a31-9e77-1c2a9b11d0ef --reason "vendor resent the batch"`,
+	}
+	f.add(cmd, 1)
+	f.addAccount(cmd, "")
+	a.outputFlag(cmd)
+	a.connectionFlags(cmd)
+	return a.command(cmd, func(cmd *cobra.Command) error {
+		if f.id == "" && f.code == "" && f.pk == "" && f.group == "" {
+			return usagef("say which: --message-id, --code, --pk or --group")
+		}
+		return a.discard(cmd, &f)
+	}, "subject", "reason")
+}
+
+func (a *app) discard(cmd *cobra.Command, f *redriveFlags) error {
+	b, err := a.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	var found []*ampybus.DeadLetter
+	err = f.each(cmd.Context(), a, b, false, func(d *ampybus.DeadLetter) bool {
+		found = append(found, d)
+		return len(found) < f.max.value
+	})
+	if err == nil && len(found) == 0 {
+		err = f.nothing()
+	}
+	for i := 0; err == nil && i < len(found); i++ {
+		d := found[i]
+		if err = b.Discard(cmd.Context(), d, ampybus.SettleOptions{Reason: f.reason, Requester: f.requester}); err == nil {
+			a.showDiscarded(d)
+		}
+	}
+	return err
+}
+
+func (a *app) showDiscarded(d *ampybus.DeadLetter) {
+	if a.output == formatJSON {
+		_ = a.printJSON(redriveRow{Outcome: "discarded", Origin: d.Origin(), Target: d.Target, MessageID: d.Headers.MessageID, Key: d.Headers.PartitionKey, RetryCount: d.Headers.RetryCount})
+		return
+	}
+	fmt.Fprintf(a.out, "[discard] origin=%s msg_id=%s pk=%s\n", terminal.Field(d.Origin()), terminal.Field(d.Headers.MessageID), terminal.Field(d.Headers.PartitionKey))
+}

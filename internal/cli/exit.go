@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+)
+
+// Exit codes of every command.
+const (
+	ExitOK          = 0
+	ExitFailure     = 1
+	ExitUsage       = 2 // a flag, or what it names, is not acceptable
+	ExitCheck       = 3 // a check failed: doctor, validate-fixture
+	ExitNothing     = 4 // nothing found
+	ExitRefused     = 5 // the broker refuses the credentials or the operation
+	ExitUnreachable = 6 // no broker answers
+	ExitTimeout     = 7
+	ExitPartial     = 8 // some was done and some was left
+)
+
+// statusError is an error that knows its exit code.
+type statusError struct {
+	code int
+	err  error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+func exitf(code int, format string, args ...any) error {
+	return &statusError{code, fmt.Errorf(format, args...)}
+}
+
+// usagef is a refusal of what the user wrote: it names the flag and the fix.
+func usagef(format string, args ...any) error { return exitf(ExitUsage, format, args...) }
+
+// exitCode maps an error to an exit code.
+func exitCode(err error) int {
+	var status *statusError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &status):
+		return status.code
+	case errors.Is(err, ampybus.ErrConfig), ampybus.FieldErrors(err) != nil:
+		return ExitUsage
+	case errors.Is(err, ampybus.ErrAuth), errors.Is(err, ampybus.ErrPermission):
+		return ExitRefused
+	case errors.Is(err, ampybus.ErrUncertain), errors.Is(err, context.DeadlineExceeded):
+		return ExitTimeout
+	case errors.Is(err, ampybus.ErrUnreachable), errors.Is(err, ampybus.ErrUnavailable):
+		return ExitUnreachable
+	}
+	return ExitFailure
+}

@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/AmpyFin/ampy-bus/internal/terminal"
+)
+
+// printTable prints rows under a header, without borders, so that other
+// programs can cut it. Every cell is escaped.
+func printTable(out io.Writer, header []string, rows [][]string) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, cells := range append([][]string{header}, rows...) {
+		safe := make([]string, len(cells))
+		for i, c := range cells {
+			safe[i] = terminal.Escape(c)
+		}
+		fmt.Fprintln(w, strings.Join(safe, "\t"))
+	}
+	_ = w.Flush()
+}
+
+// indentLines indents all lines but the first.
+func indentLines(s, indent string) string { return strings.ReplaceAll(s, "\n", "\n"+indent) }
