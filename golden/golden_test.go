@@ -42,16 +42,16 @@ func TestGoldenFilesAreWhatTheSamplesDescribe(t *testing.T) {
 			if got := read(t, s.path+".bin"); !bytes.Equal(got, bin) {
 				t.Errorf("%s.bin differs: go test ./golden -update rewrites it", s.path)
 			}
-			if got := comparable(t, read(t, s.path+".json")); !bytes.Equal(got, comparable(t, text)) {
+			if got := inflated(t, read(t, s.path+".json")); !bytes.Equal(got, inflated(t, text)) {
 				t.Errorf("%s.json differs: go test ./golden -update rewrites it\n got %s\nwant %s", s.path, got, text)
 			}
 		})
 	}
 }
 
-// comparable replaces a gzip payload by what it inflates to: compressed bytes
+// inflated replaces a gzip payload by what it inflates to: compressed bytes
 // may change with the compressor's version.
-func comparable(t *testing.T, text []byte) []byte {
+func inflated(t *testing.T, text []byte) []byte {
 	t.Helper()
 	f, err := fixture.Parse(text)
 	if err != nil {
