@@ -3,6 +3,7 @@ package ampybus
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func Decompress(encoding string, b []byte, l InflateLimits) ([]byte, error) {
 	}
 	limit := l.limit(len(b))
 	var out bytes.Buffer
-	out.Grow(min(4*len(b)+bytes.MinRead, inflateEager))
+	out.Grow(sizeHint(b) + bytes.MinRead)
 	total, err := inflate(&out, b, min(limit, inflateEager))
 	var over *overLimitError
 	if errors.As(err, &over) && limit > inflateEager {
@@ -140,6 +141,17 @@ func Decompress(encoding string, b []byte, l InflateLimits) ([]byte, error) {
 		return nil, codecError(err)
 	}
 	return out.Bytes(), nil
+}
+
+// sizeHint is what b says it inflates to, as far as that can be believed
+// without looking: the last four bytes of a member.
+func sizeHint(b []byte) int {
+	const usualRatio = 16
+	if len(b) < 4 {
+		return 0
+	}
+	claimed := binary.LittleEndian.Uint32(b[len(b)-4:])
+	return int(min(int64(claimed), usualRatio*int64(len(b)), inflateEager))
 }
 
 type overLimitError struct{ limit int64 }

@@ -97,7 +97,7 @@ func (d *decoder) known(f field, x driver.Header) {
 		return
 	}
 	d.raw[f] = x.Value
-	if x.Name != headerSpecs[f].Name {
+	if f == fTraceparent && x.Name != HeaderTraceparent {
 		d.lint(f, "name written as "+x.Name)
 	}
 	fault, ascii := valueFault(x.Value)

@@ -110,3 +110,15 @@ func TestPercentEncodingMakesAnyTextFit(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintableIsDecidedForEveryByteAtEveryPlace(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			v := []byte("abcdefghijklmnopqrst")
+			v[at] = byte(c)
+			if want := c >= ' ' && c <= '~'; isPrintable(string(v)) != want {
+				t.Fatalf("byte %#x at %d", c, at)
+			}
+		}
+	}
+}

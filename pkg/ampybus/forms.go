@@ -76,3 +76,51 @@ func schemaHashForm(s string) hashForm {
 	}
 	return hashUnknown
 }
+
+// unhex fills dst from twice as many hexadecimal digits, in either case, and
+// reports success.
+func unhex(dst []byte, s string) bool { return unhexWith(&hexEither, dst, s) }
+
+// unhexLower is unhex without upper case.
+func unhexLower(dst []byte, s string) bool { return unhexWith(&hexLower, dst, s) }
+
+func unhexWith(values *[256]byte, dst []byte, s string) bool {
+	if len(s) != 2*len(dst) {
+		return false
+	}
+	for i := range dst {
+		hi, lo := values[s[2*i]], values[s[2*i+1]]
+		if hi|lo > 15 {
+			return false
+		}
+		dst[i] = hi<<4 | lo
+	}
+	return true
+}
+
+// The values of hexadecimal digits, and 255 for other bytes.
+var (
+	hexLower  = hexTable("0123456789abcdef")
+	hexEither = hexTable("0123456789abcdef", "0123456789ABCDEF")
+)
+
+func hexTable(alphabets ...string) (values [256]byte) {
+	for i := range values {
+		values[i] = 255
+	}
+	for _, digits := range alphabets {
+		for i := range len(digits) {
+			values[digits[i]] = byte(i)
+		}
+	}
+	return values
+}
+
+func hasUpper(s string) bool {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return true
+		}
+	}
+	return false
+}

@@ -94,13 +94,3 @@ func parseTraceparent(s string) (t TraceContext, problem string) {
 	t.Flags = flags[0]
 	return t, ""
 }
-
-// unhexLower is unhex without upper case, which W3C forbids.
-func unhexLower(dst []byte, s string) bool {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'F' {
-			return false
-		}
-	}
-	return unhex(dst, s)
-}

@@ -3,7 +3,6 @@ package ampybus
 import (
 	"encoding/hex"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -84,40 +83,4 @@ func ParseID(s string) (ID, error) {
 		return ID{}, &FieldError{Field: HeaderMessageID, Value: s, Problem: "no UUID of version 7", Fix: fix}
 	}
 	return id, nil
-}
-
-// unhex fills dst from twice as many hexadecimal digits and reports success.
-func unhex(dst []byte, s string) bool {
-	if len(s) != 2*len(dst) {
-		return false
-	}
-	for i := range dst {
-		hi, lo := hexValues[s[2*i]], hexValues[s[2*i+1]]
-		if hi|lo > 15 {
-			return false
-		}
-		dst[i] = hi<<4 | lo
-	}
-	return true
-}
-
-// hexValues has the value of each hexadecimal digit, and 255 for other bytes.
-var hexValues = func() (values [256]byte) {
-	for i := range values {
-		values[i] = 255
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		values[c] = byte(i)
-		values[strings.ToUpper(string(c))[0]] = byte(i)
-	}
-	return values
-}()
-
-func hasUpper(s string) bool {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			return true
-		}
-	}
-	return false
 }
