@@ -43,7 +43,7 @@ type RedriveOptions struct {
 // A target in another env or domain than the dead-letter topic's own is
 // refused: the header may be forged.
 func (b *Bus) Redrive(ctx context.Context, d *DeadLetter, o RedriveOptions) (origin string, err error) {
-	if err := d.redrivable(o.Force); err != nil {
+	if err := d.Redrivable(o.Force); err != nil {
 		return "", fmt.Errorf("redrive %s: %w: %w", d.Origin(), ErrRedriveRefused, err)
 	}
 	h := redriveHeaders(d)
@@ -77,8 +77,8 @@ func (b *Bus) Discard(ctx context.Context, d *DeadLetter, o SettleOptions) error
 	})
 }
 
-// redrivable reports why d must not be sent back, or nil.
-func (d *DeadLetter) redrivable(force bool) error {
+// Redrivable reports why Redrive would refuse d, or nil.
+func (d *DeadLetter) Redrivable(force bool) error {
 	from, err := ParseTopic(d.Topic)
 	if err != nil || from.Domain != DomainDLQ {
 		return fmt.Errorf("%q is no dead-letter topic", d.Topic)
