@@ -148,22 +148,22 @@ func (f *replayFlags) subjectScope() (*controlv1.ReplayScope, string, error) {
 // window checks [start, end).
 func (f *replayFlags) window(a *app) (*controlv1.TimeWindow, error) {
 	start, end := f.start.Time, f.end.Time
-	switch {
-	case start.IsZero() && end.IsZero() && len(f.keys) > 0:
+	if start.IsZero() && end.IsZero() && len(f.keys) > 0 {
 		return nil, nil
+	}
+	if now := time.Now().UTC().Truncate(time.Second); end.After(now) && start.Before(now) {
+		a.warn("--end lies in the future: using now, %s", now.Format(time.RFC3339))
+		end = now
+	}
+	switch {
 	case start.IsZero() || end.IsZero():
 		return nil, usagef("--start, --end: both are needed, or --key")
 	case !start.Before(end):
 		return nil, usagef("--end: it is not after --start; the window is [start, end)")
 	case end.Sub(start) > maxReplayWindow:
 		return nil, usagef("--start, --end: a window of %s; the limit is %s: ask several times", days(end.Sub(start)), days(maxReplayWindow))
-	}
-	if now := time.Now().UTC().Truncate(time.Second); end.After(now) {
-		if !start.Before(now) {
-			return nil, usagef("--start: it lies in the future")
-		}
-		a.warn("--end lies in the future: using now, %s", terminal.Escape(now.Format(time.RFC3339)))
-		end = now
+	case start.After(time.Now()):
+		return nil, usagef("--start: it lies in the future")
 	}
 	return &controlv1.TimeWindow{Start: timestamppb.New(start), End: timestamppb.New(end)}, nil
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,6 +101,7 @@ func (a *app) announce(s *natsserver.Server, f *serverFlags) error {
 		URL: s.URL(), StoreDir: f.storeDir, Temporary: f.storeDir == "",
 		SyncAlways: f.syncAlways, MonitorURL: s.MonitorURL(),
 	}
+	a.remarkOn(d)
 	if a.output == formatJSON {
 		return a.printJSON(d)
 	}
@@ -115,15 +115,15 @@ func (a *app) announce(s *natsserver.Server, f *serverFlags) error {
 	if d.MonitorURL != "" {
 		fmt.Fprintf(a.out, "monitor: %s\n", d.MonitorURL)
 	}
-	var remarks []string
+	return nil
+}
+
+// remarkOn says what this server does not promise.
+func (a *app) remarkOn(d serverDoc) {
 	if d.Temporary {
-		remarks = append(remarks, "data goes when the server ends: --store-dir DIR keeps it")
+		a.warn("data goes when the server ends: --store-dir DIR keeps it")
 	}
 	if !d.SyncAlways {
-		remarks = append(remarks, "a power cut can lose acknowledged messages: --sync-always prevents it")
+		a.warn("a power cut can lose acknowledged messages: --sync-always prevents it")
 	}
-	if len(remarks) > 0 {
-		a.warn("%s", strings.Join(remarks, "; "))
-	}
-	return nil
 }

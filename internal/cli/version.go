@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 )
 
@@ -34,21 +36,9 @@ type versionDoc struct {
 
 // versions reads what the linker recorded.
 func versions() versionDoc {
-	v := versionDoc{Version: "devel", Go: runtime.Version(), NATSClient: "unknown", NATSServer: "unknown"}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+	v := versionDoc{Version: "devel", Go: runtime.Version(), NATSClient: nats.Version, NATSServer: server.VERSION}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		v.Version = info.Main.Version
-	}
-	for _, m := range info.Deps {
-		switch m.Path {
-		case "github.com/nats-io/nats.go":
-			v.NATSClient = m.Version
-		case "github.com/nats-io/nats-server/v2":
-			v.NATSServer = m.Version
-		}
 	}
 	return v
 }

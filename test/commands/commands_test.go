@@ -1,0 +1,131 @@
+// Package commands runs the scripts in testdata, which show how the commands are
+// used and prove that they do what the scripts say. Each script has a NATS
+// server of its own, at $NATS_URL.
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/AmpyFin/ampy-bus/internal/brokertest"
+	"github.com/AmpyFin/ampy-bus/internal/cli"
+	"github.com/AmpyFin/ampy-bus/internal/natsserver"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"ampybusctl": func() { run(cli.Ampybusctl()) },
+		"benchnats":  func() { run(cli.Benchnats()) },
+	})
+}
+
+func run(p cli.Program) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(cli.Main(ctx, p, os.Args[1:], cli.OSStreams()))
+}
+
+func TestCommands(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			s, err := natsserver.Start(natsserver.Config{Port: natsserver.RandomPort, StoreDir: filepath.Join(e.WorkDir, ".nats")})
+			if err != nil {
+				return err
+			}
+			e.Defer(s.Close)
+			e.Setenv("NATS_URL", s.URL())
+			e.Setenv("EXAMPLES", examples)
+			e.Setenv("FREE_PORT", strconv.Itoa(brokertest.FreePort(t)))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"capture":    capture,
+			"code":       code,
+			"waitport":   waitPort,
+			"authserver": authServer,
+		},
+	})
+}
+
+// code N PROGRAM ARGS... runs a program that must end with exit code N.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N program args...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("run %s: %v", args[1], err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// capture NAME REGEXP sets a variable to what the expression's group matches in
+// the last command's stdout.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no match for %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// waitport PORT waits until something listens there.
+func waitPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitport PORT")
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", args[0]))
+		if err == nil {
+			ts.Check(c.Close())
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing listens: %v", err)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// authserver USER PASSWORD starts a server at $AUTH_URL that wants a login.
+func authServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: authserver USER PASSWORD")
+	}
+	s, err := natsserver.Start(natsserver.Config{
+		Port: natsserver.RandomPort, StoreDir: ts.MkAbs(".auth"), User: args[0], Pass: args[1],
+	})
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv("AUTH_URL", fmt.Sprintf("nats://%s", s.Native().Addr()))
+}
