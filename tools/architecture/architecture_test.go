@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,18 +87,20 @@ func refuse(t *testing.T, dir string, forbidden ...string) {
 func library(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
-	err := filepath.WalkDir(filepath.Join(root, "pkg"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
+	walk(t, "pkg", func(path string) {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return
 		}
 		dir, err := filepath.Rel(root, filepath.Dir(path))
-		if err == nil && !slices.Contains(dirs, dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
-		return err
 	})
-	if err != nil || len(dirs) == 0 {
-		t.Fatalf("list packages: %v", err)
+	if len(dirs) == 0 {
+		t.Fatal("no packages found under pkg/")
 	}
 	return dirs
 }
@@ -125,22 +126,21 @@ func TestDriverSeamLinksNothing(t *testing.T) {
 func TestNothingSleeps(t *testing.T) {
 	sleeping, bubbled := []string{}, map[string]bool{}
 	for _, dir := range []string{"pkg", "internal", "cmd", "test", "tools"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
-				return err
+		walk(t, dir, func(path string) {
+			if !strings.HasSuffix(path, ".go") {
+				return
 			}
 			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if bytes.Contains(text, []byte(`"testing/synctest"`)) {
 				bubbled[filepath.Dir(path)] = true
 			}
 			if bytes.Contains(text, []byte("time."+"Sleep(")) {
 				sleeping = append(sleeping, path)
 			}
-			return err
 		})
-		if err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
 	}
 	for _, path := range sleeping {
 		if !strings.HasSuffix(path, "_test.go") || !bubbled[filepath.Dir(path)] {

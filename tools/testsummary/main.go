@@ -118,7 +118,9 @@ func (s *summary) endPackage(e event) {
 
 func (s *summary) dump(id string) {
 	for _, line := range s.output[id] {
-		fmt.Fprint(s.out, line)
+		if !strings.HasPrefix(line, "=== ") {
+			fmt.Fprint(s.out, line)
+		}
 	}
 }
 

@@ -9,24 +9,33 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/drivertest"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables of docs/contract.md")
-
-const contractPage = root + "/docs/contract.md"
+var update = flag.Bool("update", false, "rewrite the tables of the documents that are made from the code")
 
 func TestContractPageSaysWhatTheTablesSay(t *testing.T) {
-	text, err := os.ReadFile(contractPage)
+	current(t, root+"/docs/contract.md", map[string]string{"domains": domainTable(), "headers": headerTable()})
+}
+
+func TestTestingPageListsEveryPromiseOfADriver(t *testing.T) {
+	current(t, root+"/docs/testing.md", map[string]string{"promises": promiseTable()})
+}
+
+// current compares the tables of a page with what the code says.
+func current(t *testing.T, path string, tables map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for name, table := range map[string]string{"domains": domainTable(), "headers": headerTable()} {
+	for name, table := range tables {
 		begin := "<!-- " + name + ": rewritten by make golden -->\n"
 		head, rest, ok := strings.Cut(page, begin)
 		_, tail, closed := strings.Cut(rest, "<!-- end -->")
 		if !ok || !closed {
-			t.Fatalf("docs/contract.md lacks the marks of table %s", name)
+			t.Fatalf("%s lacks the marks of table %s", path, name)
 		}
 		page = head + begin + table + "<!-- end -->" + tail
 	}
@@ -34,11 +43,20 @@ func TestContractPageSaysWhatTheTablesSay(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatal("the tables of docs/contract.md are not what the code says: run make golden")
+		t.Fatalf("the tables of %s are not what the code says: run make golden", path)
 	}
-	if err := os.WriteFile(contractPage, []byte(page), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func promiseTable() string {
+	var b strings.Builder
+	b.WriteString("| Promise | |\n|---|---|\n")
+	for _, p := range drivertest.Promises() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", p.Name, strings.ReplaceAll(p.Text, "|", `\|`))
+	}
+	return b.String()
 }
 
 func domainTable() string {
