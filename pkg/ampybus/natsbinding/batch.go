@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
@@ -21,6 +22,16 @@ const (
 
 // maxBatch is the server's default limit for one atomic batch.
 const maxBatch = 1000
+
+// fits reports whether batches pay on a stream. On one replica with file
+// storage the server stages a batch in a file of its own and syncs that, which
+// takes as long as 50 to 500 records sent one by one.
+func (b batching) fits(c jetstream.StreamConfig) bool {
+	if !c.AllowAtomicPublish || b == batchNever {
+		return false
+	}
+	return b == batchAlways || c.Replicas > 1 || c.Storage == jetstream.MemoryStorage
+}
 
 // batchAttempt awaits the answer to one batch: records [from, from+n).
 type batchAttempt struct {

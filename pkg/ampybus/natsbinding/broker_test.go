@@ -18,8 +18,9 @@ import (
 
 func TestMain(m *testing.M) { brokertest.Main(m) }
 
-// testAckTimeout keeps uncertain outcomes from taking seconds.
-const testAckTimeout = 500 * time.Millisecond
+// testAckTimeout keeps uncertain outcomes from taking long, and is enough for
+// a loaded machine.
+const testAckTimeout = 1500 * time.Millisecond
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 

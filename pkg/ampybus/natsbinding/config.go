@@ -70,8 +70,17 @@ type Config struct {
 	Bus ampybus.Options
 
 	noReset bool // treat the server as one without consumer resets
-	noBatch bool // treat the server as one without batches
+	batch   batching
 }
+
+// batching says when records of one key go out as an atomic batch.
+type batching int
+
+const (
+	batchWhereFast batching = iota
+	batchAlways
+	batchNever
+)
 
 // FromEnv reads NATS_URL, NATS_USER, NATS_PASS, NATS_TOKEN, NATS_CREDS (a
 // file), NATS_NKEY_SEED (a file or the seed itself), NATS_TLS_CA, NATS_TLS_CERT

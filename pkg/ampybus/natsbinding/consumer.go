@@ -25,16 +25,18 @@ type durable struct {
 	stream   string
 	group    string
 	filters  []string
-	span     int
 	start    time.Time
 	startNew bool
 }
 
+// config of a new durable. How much may be delivered and not acknowledged is
+// each member's own choice, kept by what it asks for: MaxAckPending would hold
+// the next member to the choice of the first.
 func (d *durable) config() jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
 		Durable: d.group, Name: d.group, Metadata: madeBy,
 		AckPolicy: jetstream.AckAllPolicy, AckWait: redeliverAfter,
-		MaxDeliver: -1, MaxAckPending: d.span,
+		MaxDeliver: -1, MaxAckPending: -1,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 	}
 	if len(d.filters) == 1 {

@@ -55,7 +55,7 @@ func (s *source) newLane(ctx context.Context, stream string, fs []string) (*lane
 	}
 	l := &lane{
 		s: s, name: stream,
-		d:     durable{t: s.t, stream: stream, group: s.c.Group, filters: fs, span: s.c.MaxSpan},
+		d:     durable{t: s.t, stream: stream, group: s.c.Group, filters: fs},
 		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		gate: newGate(),
 		lease: &lease{

@@ -27,7 +27,11 @@ func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.
 			First: info.State.FirstSeq, Next: info.State.LastSeq + 1,
 			Records: info.State.Msgs, Bytes: info.State.Bytes,
 		}
-		if group != "" {
+		if group == "" {
+			if state.Pending, err = t.count(ctx, info, pattern); err != nil {
+				return nil, fmt.Errorf("list lanes: %w", err)
+			}
+		} else {
 			known, err := t.groupState(ctx, group, &state)
 			if err != nil {
 				return nil, fmt.Errorf("list lanes of group %s: %w", group, err)
@@ -82,4 +86,33 @@ func (t *Transport) leaseState(ctx context.Context, group string, s *driver.Lane
 		s.Committed = e.Floor
 	}
 	return nil
+}
+
+// count is the number of records on pattern that a stream holds.
+func (t *Transport) count(ctx context.Context, info *jetstream.StreamInfo, pattern string) (uint64, error) {
+	fs := filters(info.Config.Subjects, pattern)
+	if sameStrings(fs, info.Config.Subjects) {
+		return info.State.Msgs, nil
+	}
+	n := uint64(0)
+	for _, f := range fs {
+		err := t.guard(ctx, "$JS.API.STREAM.INFO."+info.Config.Name, func(ctx context.Context) error {
+			s, err := t.js.Stream(ctx, info.Config.Name)
+			if err != nil {
+				return err
+			}
+			part, err := s.Info(ctx, jetstream.WithSubjectFilter(f))
+			if err != nil {
+				return err
+			}
+			for _, held := range part.State.Subjects {
+				n += held
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, requestError("count records on "+f, err)
+		}
+	}
+	return n, nil
 }

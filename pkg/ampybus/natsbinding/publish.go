@@ -187,6 +187,10 @@ func (p *publication) fail(i int, o driver.Outcome) {
 		return
 	}
 	for j := i + 1; j < len(p.recs); j++ {
+		if errors.Is(o.Err, driver.ErrClosed) {
+			p.settle(j, o)
+			continue
+		}
 		p.settle(j, driver.Outcome{Err: fmt.Errorf("publish to %s: %w: not attempted, an earlier record of the key failed", p.recs[j].Topic, driver.ErrUnavailable)})
 	}
 }

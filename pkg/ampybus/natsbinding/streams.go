@@ -159,7 +159,7 @@ func (lt *logTable) findPiece(ctx context.Context, topic string) (*log, error) {
 // may have made it instead of us.
 func (lt *logTable) describe(info *jetstream.StreamInfo, ownName string) *log {
 	c := info.Config
-	l := &log{name: c.Name, ids: c.Name == ownName, batch: c.AllowAtomicPublish && !lt.t.cfg.noBatch}
+	l := &log{name: c.Name, ids: c.Name == ownName, batch: lt.t.cfg.batch.fits(c)}
 	if !l.ids {
 		lt.tell(c.Name)
 	}

@@ -1,0 +1,22 @@
+package natsbinding
+
+import (
+	"testing"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/drivertest"
+)
+
+// serverFuncs are goroutines of the embedded server and the test's proxies.
+var serverFuncs = []string{
+	"github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1",
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.(*Proxy).accept",
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.(*Proxy).serve",
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.pump",
+}
+
+func TestPromises(t *testing.T) {
+	drivertest.Run(t, drivertest.Harness{
+		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{}) },
+		BrokerFuncs: serverFuncs,
+	})
+}
