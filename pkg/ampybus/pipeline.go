@@ -38,6 +38,7 @@ const (
 type pipelineShard struct {
 	mu   sync.Mutex
 	keys map[string]*keyQueue
+	idle []*keyQueue // for keys to come
 }
 
 // keyQueue is what one key still has to send. It exists while it is not empty.
@@ -93,19 +94,15 @@ func (p *pipeline) shard(key string) *pipelineShard {
 func (p *pipeline) submit(r *pending) {
 	s := p.shard(r.rec.Key)
 	s.mu.Lock()
-	q := s.keys[r.rec.Key]
-	if q == nil {
-		q = &keyQueue{key: r.rec.Key}
-		s.keys[r.rec.Key] = q
-	}
+	q := s.queue(r.rec.Key)
 	q.pending = append(q.pending, r)
 	if q.busy && !mutant.On("async-pipeline-per-key") {
 		s.mu.Unlock()
 		return
 	}
-	batch := p.take(s, q)
+	f := p.take(s, q)
 	s.mu.Unlock()
-	p.send(s, q, batch)
+	p.send(f)
 }
 
 // withdraw takes r back if no attempt has been made, and reports whether it did.
@@ -123,12 +120,14 @@ func (p *pipeline) withdraw(r *pending) bool {
 	return ok
 }
 
-// take picks the key's next batch; nil forgets the idle key. The lock is held.
-func (p *pipeline) take(s *pipelineShard, q *keyQueue) []*pending {
+// take makes a flight of the key's next batch; nil forgets the idle key. The
+// lock is held.
+func (p *pipeline) take(s *pipelineShard, q *keyQueue) *flight {
+	f := &flight{p: p, s: s, q: q}
+	f.batch = f.oneBatch[:0]
 	n, bytes := 0, 0
-	batch := make([]*pending, 0, min(len(q.pending), maxBatchRecords))
 	for _, r := range q.pending {
-		if len(batch) == maxBatchRecords || (len(batch) > 0 && bytes+r.size > maxBatchBytes) {
+		if len(f.batch) == maxBatchRecords || (len(f.batch) > 0 && bytes+r.size > maxBatchBytes) {
 			break
 		}
 		n++
@@ -137,42 +136,72 @@ func (p *pipeline) take(s *pipelineShard, q *keyQueue) []*pending {
 		}
 		r.state = pendingSent
 		bytes += r.size
-		batch = append(batch, r)
+		f.batch = append(f.batch, r)
 	}
-	q.pending = q.pending[n:]
-	if len(batch) == 0 && len(q.pending) == 0 {
-		q.busy = false
-		delete(s.keys, q.key)
+	q.drop(n)
+	q.busy = len(f.batch) > 0
+	if !q.busy {
+		s.forget(q)
 		return nil
 	}
-	if len(batch) == 0 { // a whole batch of withdrawn records
-		return p.take(s, q)
-	}
-	q.busy = true
-	return batch
+	return f
 }
 
-// send makes one attempt on batch and goes on with the key's next one, in a
+// drop takes the first n off; an emptied queue keeps its memory.
+func (q *keyQueue) drop(n int) {
+	left := copy(q.pending, q.pending[n:])
+	clear(q.pending[left:])
+	q.pending = q.pending[:left]
+}
+
+// maxIdleQueues bounds what a shard keeps for keys to come.
+const maxIdleQueues = 64
+
+func (s *pipelineShard) queue(key string) *keyQueue {
+	if q := s.keys[key]; q != nil {
+		return q
+	}
+	var q *keyQueue
+	if n := len(s.idle); n > 0 {
+		q, s.idle = s.idle[n-1], s.idle[:n-1]
+	} else {
+		q = &keyQueue{}
+	}
+	q.key = key
+	s.keys[key] = q
+	return q
+}
+
+func (s *pipelineShard) forget(q *keyQueue) {
+	delete(s.keys, q.key)
+	if len(s.idle) < maxIdleQueues && cap(q.pending) <= maxBatchRecords {
+		q.key = ""
+		s.idle = append(s.idle, q)
+	}
+}
+
+// send makes one attempt on a batch and goes on with the key's next one, in a
 // loop when the driver settles at once, so that the stack does not grow.
-func (p *pipeline) send(s *pipelineShard, q *keyQueue, batch []*pending) {
-	for batch != nil {
-		f := &flight{p: p, s: s, q: q, batch: batch}
-		recs := make([]driver.Record, len(batch))
-		for i, r := range batch {
+func (p *pipeline) send(f *flight) {
+	for f != nil {
+		recs := f.oneRec[:0]
+		for _, r := range f.batch {
 			r.attempts++
-			recs[i] = r.rec
+			recs = append(recs, r.rec)
 		}
 		p.t.Publish(recs, f.settle)
-		batch = f.done()
+		f = f.done()
 	}
 }
 
 // flight is one attempt on one batch.
 type flight struct {
-	p     *pipeline
-	s     *pipelineShard
-	q     *keyQueue
-	batch []*pending
+	p        *pipeline
+	s        *pipelineShard
+	q        *keyQueue
+	batch    []*pending
+	oneBatch [1]*pending // most batches hold one record
+	oneRec   [1]driver.Record
 
 	mu       sync.Mutex
 	left     []*pending // not stored, to be tried again, in order
@@ -205,13 +234,13 @@ func (f *flight) settle(i int, o driver.Outcome) {
 	last := f.settled == len(f.batch) && f.returned
 	f.mu.Unlock()
 	if last {
-		f.p.send(f.s, f.q, f.next())
+		f.p.send(f.next())
 	}
 }
 
 // done is called when Publish has returned; if everything is settled by then
 // the caller's loop goes on with the next batch.
-func (f *flight) done() []*pending {
+func (f *flight) done() *flight {
 	f.mu.Lock()
 	f.returned = true
 	all := f.settled == len(f.batch)
@@ -224,7 +253,7 @@ func (f *flight) done() []*pending {
 
 // next puts back what must be tried again and returns the key's next batch, or
 // nil when there is none or when it has to wait first.
-func (f *flight) next() []*pending {
+func (f *flight) next() *flight {
 	p, s, q := f.p, f.s, f.q
 	s.mu.Lock()
 	if len(f.left) > 0 {
@@ -238,9 +267,9 @@ func (f *flight) next() []*pending {
 		p.later(s, q, f.left[0])
 		return nil
 	}
-	batch := p.take(s, q)
+	next := p.take(s, q)
 	s.mu.Unlock()
-	return batch
+	return next
 }
 
 // later sends the key's next batch after the backoff of r's attempt.
@@ -254,9 +283,9 @@ func (p *pipeline) later(s *pipelineShard, q *keyQueue, r *pending) {
 		case <-p.stop.Done():
 		}
 		s.mu.Lock()
-		batch := p.take(s, q)
+		f := p.take(s, q)
 		s.mu.Unlock()
-		p.send(s, q, batch)
+		p.send(f)
 	}()
 }
 
