@@ -80,14 +80,19 @@ func commitNeverGoesBack(e *env) {
 func commitSurvivesReconnect(e *env) {
 	tr := e.connect()
 	e.publish(tr, records(ordersA, "k", 0, 10))
-	m := e.join(tr, group("g", "m", allOrders))
-	m.commits(m.takes(10)[2])
+	first := e.join(tr, group("g", "first", allOrders))
+	first.commits(first.takes(10)[2])
 	e.broker.Outage(e.T)()
 	e.persist(tr, records(ordersA, "k", 10, 5))
-	got := m.takesValues(names("k", 0, 15))
-	m.commits(got[12])
-	m.close()
-	e.join(e.connect(), group("g", "again", allOrders)).takesValues(names("k", 13, 2))
+	first.takesValues(names("k", 0, 15))
+	first.close()
+	second := e.join(tr, group("g", "second", allOrders))
+	second.takesValues(names("k", 3, 12))
+	e.broker.Outage(e.T)()
+	e.persist(tr, records(ordersA, "k", 15, 1))
+	second.commits(second.takesValues(names("k", 3, 13))[9])
+	second.close()
+	e.join(e.connect(), group("g", "third", allOrders)).takesValues(names("k", 13, 3))
 }
 
 func commitByAnotherEpochIsFenced(e *env) {

@@ -10,6 +10,11 @@ import (
 func outagePromises() []Promise {
 	return []Promise{
 		{
+			"AcknowledgedIsNeverLost",
+			"What settled as stored is held after the publisher died and the broker came back, and is still known as a duplicate.",
+			acknowledgedIsNeverLost,
+		},
+		{
 			"SourceOutlivesAnOutage",
 			"A source reports an outage as Trouble, goes on by itself when the broker is back, and loses and reorders nothing.",
 			func(e *env) {
@@ -33,6 +38,24 @@ func outagePromises() []Promise {
 			"A reader that follows goes on by itself after an outage, without loss or repetition.",
 			readerOutlivesAnOutage,
 		},
+	}
+}
+
+func acknowledgedIsNeverLost(e *env) {
+	const total = 200
+	writer, tr := e.connect(), e.connect()
+	recs := records(ordersA, "k", 0, total)
+	e.publish(writer, recs)
+	e.crash(writer)
+	e.broker.Outage(e.T)()
+	e.persist(tr, records(fillsA, "fence", 0, 1)) // the broker is back
+	for i, o := range e.publish(tr, recs) {
+		if !o.Duplicate {
+			e.Errorf("%s was stored a second time, or not reported as a duplicate", recs[i].ID)
+		}
+	}
+	if got, want := values(e.history(tr, allOrders)), names("k", 0, total); !slices.Equal(got, want) {
+		e.Errorf("%d of %d acknowledged records are held: %v", len(got), total, got)
 	}
 }
 
@@ -70,9 +93,24 @@ func readerOutlivesAnOutage(e *env) {
 	r := e.reader(tr, driver.ReadConfig{Pattern: allOrders, Follow: true})
 	got := e.reads(r, 5)
 	restore := e.broker.Outage(e.T)
+	next := make(chan []driver.Delivery, 1)
+	ctx, returned := e.ctx(), make(chan struct{})
+	go func() {
+		defer close(returned)
+		recs, err := r.Next(ctx)
+		if err != nil {
+			e.Errorf("Next in an outage: %v", err)
+		}
+		next <- recs
+	}()
+	if e.within(e.h.Quiet, returned) {
+		e.Error("Next returned in an outage")
+	}
 	restore()
 	e.persist(tr, records(ordersA, "k", 5, 5))
-	got = append(got, e.reads(r, 5)...)
+	e.await(returned, "Next to return after the outage")
+	got = append(got, <-next...)
+	got = append(got, e.reads(r, 10-len(got))...)
 	if vs, want := values(got), names("k", 0, 10); !slices.Equal(vs, want) {
 		e.Errorf("read %v, want %v", vs, want)
 	}

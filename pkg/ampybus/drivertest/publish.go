@@ -60,6 +60,7 @@ func publishSettlesEveryRecordOnce(e *env) {
 	for k := range receipts {
 		receipts[k] = e.post(tr, records(ordersA, fmt.Sprintf("k%d", k), 0, each))
 	}
+	tr.Publish(nil, func(i int, o driver.Outcome) { e.Errorf("record %d of none settled with %+v", i, o) })
 	for _, r := range receipts {
 		for i, o := range e.outcomesOf(r) {
 			if o.Err != nil || o.Duplicate {

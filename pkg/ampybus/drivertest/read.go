@@ -32,12 +32,12 @@ func readPromises() []Promise {
 		},
 		{
 			"HistoryFromPositions",
-			"A reader begins at the positions that it is given, and at its start on the other logs.",
+			"A reader begins at the positions that it is given, and at its start on the other logs, also when it follows.",
 			historyFromPositions,
 		},
 		{
 			"HistoryOfNothingEnds",
-			"Reading a pattern that nothing matches, on a broker with and without records, ends at once.",
+			"Reading a pattern that nothing matches, on a broker with and without records, ends at once and stays at its end.",
 			historyOfNothingEnds,
 		},
 		{
@@ -155,14 +155,24 @@ func historyFromPositions(e *env) {
 	if vs, want := values(got), names("f", 0, 4); !slices.Equal(vs, want) {
 		e.Errorf("from behind the end of one log came %v, want %v", vs, want)
 	}
+	follow := e.reader(tr, driver.ReadConfig{
+		Pattern: allOrders, Follow: true, From: map[string]uint64{held[0].Log: held[7].Pos},
+	})
+	e.publish(tr, records(ordersA, "k", 10, 2))
+	if vs, want := values(e.reads(follow, 5)), names("k", 7, 5); !slices.Equal(vs, want) {
+		e.Errorf("a reader that follows from a position got %v, want %v", vs, want)
+	}
 }
 
 func historyOfNothingEnds(e *env) {
 	tr := e.connect()
 	for range 2 {
 		for _, pattern := range []string{allOrders, "ampy.prod.>", "ampy.prod.fills.v1.events"} {
-			if got := e.history(tr, pattern); len(got) > 0 {
-				e.Errorf("history of %s has %v", pattern, values(got))
+			r := e.reader(tr, driver.ReadConfig{Pattern: pattern})
+			for range 2 {
+				if got, _ := e.drain(r); len(got) > 0 {
+					e.Errorf("history of %s has %v", pattern, got)
+				}
 			}
 		}
 		e.publish(tr, records("ampy.dev.orders.v2.A", "k", 0, 1))

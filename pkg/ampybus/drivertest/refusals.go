@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
@@ -29,6 +30,11 @@ func refusalPromises() []Promise {
 			"ClosedTransportRefuses",
 			"After Close, every call fails with ErrClosed and nothing is stored.",
 			closedTransportRefuses,
+		},
+		{
+			"ImpossibleConfigurationsAreRefused",
+			"What cannot work is refused with ErrConfig before anything is created: a malformed pattern, a group without a name, a reader that follows to an end.",
+			impossibleConfigurationsAreRefused,
 		},
 	}
 }
@@ -118,5 +124,27 @@ func closedTransportRefuses(e *env) {
 	}
 	if got := len(e.history(e.connect(), allOrders)); got != 1 {
 		e.Fatalf("%d records are held, want the one from before Close", got)
+	}
+}
+
+func impossibleConfigurationsAreRefused(e *env) {
+	tr := e.connect()
+	for _, pattern := range []string{"", ".", "ampy..orders.v1.A", "ampy.dev.>.v1", "ampy.dev.orders."} {
+		if _, err := tr.Open(e.ctx(), group("g", "m", pattern)); !errors.Is(err, driver.ErrConfig) {
+			e.Errorf("Open on pattern %q: %v, want %v", pattern, err, driver.ErrConfig)
+		}
+		if _, err := tr.Read(e.ctx(), driver.ReadConfig{Pattern: pattern}); !errors.Is(err, driver.ErrConfig) {
+			e.Errorf("Read of pattern %q: %v, want %v", pattern, err, driver.ErrConfig)
+		}
+	}
+	if _, err := tr.Open(e.ctx(), group("", "m", allOrders)); !errors.Is(err, driver.ErrConfig) {
+		e.Errorf("Open of a group without a name: %v, want %v", err, driver.ErrConfig)
+	}
+	follow := driver.ReadConfig{Pattern: allOrders, Follow: true, End: time.Now()}
+	if _, err := tr.Read(e.ctx(), follow); !errors.Is(err, driver.ErrConfig) {
+		e.Errorf("Read that follows to an end: %v, want %v", err, driver.ErrConfig)
+	}
+	if groups := e.broker.Groups(e.T); len(groups) > 0 {
+		e.Errorf("refused calls left %v on the broker", groups)
 	}
 }

@@ -1,6 +1,7 @@
 package membinding
 
 import (
+	"maps"
 	"sort"
 	"time"
 
@@ -48,6 +49,7 @@ func (ln *lane) assign(s *source) {
 func (ln *lane) restart() {
 	ln.reset++
 	ln.next, ln.out = ln.committed, nil
+	maps.DeleteFunc(ln.counts, func(pos uint64, _ int) bool { return pos < max(ln.committed, ln.log.first) })
 	ev := ln.event(driver.Assigned)
 	ev.From = ln.committed
 	ln.owner.tell(ev)
@@ -123,12 +125,11 @@ func (ln *lane) commit(low uint64) {
 		return
 	}
 	ln.committed = low
-	for pos := range ln.counts {
-		if pos < low {
-			delete(ln.counts, pos)
-		}
+	n := sort.Search(len(ln.out), func(i int) bool { return ln.out[i] >= low })
+	for _, pos := range ln.out[:n] {
+		delete(ln.counts, pos)
 	}
-	ln.out = ln.out[sort.Search(len(ln.out), func(i int) bool { return ln.out[i] >= low }):]
+	ln.out = ln.out[n:]
 }
 
 // handedOut notes that the owner received what begins at from and ends below
