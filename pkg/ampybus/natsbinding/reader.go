@@ -74,14 +74,12 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 
 func checkWindow(c driver.ReadConfig) error {
 	switch {
-	case c.Pattern == "":
-		return fmt.Errorf("%w: Pattern: empty", driver.ErrConfig)
 	case (c.Follow || c.New) && !c.End.IsZero():
 		return fmt.Errorf("%w: End: a reader that follows has none", driver.ErrConfig)
 	case !c.End.IsZero() && !c.Start.IsZero() && c.End.Before(c.Start):
 		return fmt.Errorf("%w: End: before Start", driver.ErrConfig)
 	}
-	return nil
+	return checkPattern(c.Pattern)
 }
 
 func (r *reader) follows() bool { return r.c.Follow || r.c.New }

@@ -79,8 +79,8 @@ func groupDefaults(c driver.GroupConfig) (driver.GroupConfig, error) {
 	if !plainName.MatchString(c.Group) {
 		return c, fmt.Errorf("open group %q: %w: Group: use 1 to 64 letters, digits, '_' or '-'", c.Group, driver.ErrConfig)
 	}
-	if c.Pattern == "" {
-		return c, fmt.Errorf("open group %s: %w: Pattern: empty", c.Group, driver.ErrConfig)
+	if err := checkPattern(c.Pattern); err != nil {
+		return c, fmt.Errorf("open group %s: %w", c.Group, err)
 	}
 	if c.MaxSpan <= 0 {
 		c.MaxSpan = driver.DefaultMaxSpan
