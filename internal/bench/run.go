@@ -30,6 +30,10 @@ const (
 	digits       = 3
 )
 
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(leastLatency, mostLatency, digits)
+}
+
 // Run publishes the load and waits for all outcomes. When ctx ends it stops
 // sending, and the result holds what was sent. The error is that of the load;
 // failed messages are in the result.
@@ -37,7 +41,7 @@ func Run(ctx context.Context, name string, p Publisher, l Load) (*Result, error)
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Result{Name: name, Wanted: l.Count, latency: hdrhistogram.New(leastLatency, mostLatency, digits)}
+	r := &Result{Name: name, Wanted: l.Count, latency: newHistogram()}
 	payload := l.payload()
 	var waiting sync.WaitGroup
 	began := time.Now()

@@ -91,7 +91,7 @@ func Dial(ctx context.Context, e Endpoint) (driver.Transport, error) {
 	case "nats", "tls", "ws", "wss":
 		return dialNATS(ctx, e)
 	}
-	return nil, usagef("--bus: no broker is reached by %s://; write nats://host:port or tls://host:port", terminal.Escape(scheme))
+	return nil, usagef("--bus or --nats: no broker is reached by %s://; write nats://host:port or tls://host:port", terminal.Escape(scheme))
 }
 
 func dialNATS(ctx context.Context, e Endpoint) (driver.Transport, error) {

@@ -21,12 +21,12 @@ func Escape(s string) string { return escape(s, false) }
 // EscapeText is Escape for text of several lines: line feeds and tabs stay.
 func EscapeText(s string) string { return escape(s, true) }
 
-// Field is Escape for a value in a line of key=value pairs: what could be taken
-// for a further pair is quoted.
+// Field is Escape for a value in a line of key=value pairs. A value with a space
+// is quoted, and has no = left that a reader could take for a further pair.
 func Field(s string) string {
 	s = Escape(s)
 	if s == "" || strings.ContainsAny(s, " \"") {
-		return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
+		return `"` + strings.NewReplacer(`"`, `\"`, "=", `\u003d`).Replace(s) + `"`
 	}
 	return s
 }

@@ -41,8 +41,9 @@ func TestFieldCannotForgeAnotherPair(t *testing.T) {
 	for in, want := range map[string]string{
 		"XNAS.AAPL":     "XNAS.AAPL",
 		"":              `""`,
-		"x msg_id=evil": `"x msg_id=evil"`,
-		`x" msg_id="y`:  `"x\" msg_id=\"y"`,
+		"ES=F":          "ES=F",
+		"x msg_id=evil": `"x msg_id\u003devil"`,
+		`x" msg_id="y`:  `"x\" msg_id\u003d\"y"`,
 		"x\nmsg_id=y":   `x\u000amsg_id=y`,
 	} {
 		if got := Field(in); got != want {

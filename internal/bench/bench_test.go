@@ -1,0 +1,214 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/internal/brokertest"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/membinding"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/protopayload"
+)
+
+func load(count int) Load {
+	return Load{
+		Topic: "ampy.dev.bars.v1.XNAS.AAPL", Schema: "ampy.bars.v1.BarBatch",
+		Producer: "bench@test", Source: "bench", Key: "XNAS.AAPL", Count: count, PayloadBytes: 100,
+	}
+}
+
+// publisherFunc is a Publisher made of a function.
+type publisherFunc func(e ampybus.Envelope, done func(error))
+
+func (f publisherFunc) Publish(e ampybus.Envelope, done func(error)) { f(e, done) }
+
+func TestEveryMessageOfTheLoadIsStored(t *testing.T) {
+	bus := membinding.New(membinding.Config{}).Connect(ampybus.Options{})
+	defer bus.Close()
+	l := load(200)
+	l.Keys = 7
+	r, err := Run(t.Context(), "bus", Bus{bus}, l)
+	if err != nil || r.Published != 200 || r.Failed+r.Uncertain != 0 || r.Bytes != 200*100 {
+		t.Fatalf("%+v, %v", r.Doc(), err)
+	}
+	keys := map[string]int{}
+	for m, err := range bus.Read(t.Context(), ampybus.Range{Pattern: l.Topic}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[m.Headers.PartitionKey]++
+	}
+	if len(keys) != 7 || keys["XNAS.AAPL"] != 29 || keys["XNAS.AAPL|6"] != 28 {
+		t.Errorf("keys %v", keys)
+	}
+}
+
+func TestThePayloadDecodesAsEveryTypeAndHasItsSize(t *testing.T) {
+	for _, size := range []int{0, 1, 20, 127, 128, 1000, 1 << 20} {
+		l := load(1)
+		l.PayloadBytes = size
+		p := l.payload()
+		if size > 20 && (len(p) > size || len(p) < size-1) {
+			t.Errorf("%d bytes, want %d", len(p), size)
+		}
+		for _, fqdn := range protopayload.Schemas() {
+			if _, err := protopayload.Decode(fqdn, p); err != nil {
+				t.Fatalf("%d bytes as %s: %v", size, fqdn, err)
+			}
+		}
+	}
+}
+
+func TestALoadThatTheBusWouldRefuseDoesNotStart(t *testing.T) {
+	l := load(10)
+	l.Topic = "ampy.dev.bars.v1.*"
+	_, err := Run(t.Context(), "bus", publisherFunc(func(ampybus.Envelope, func(error)) { t.Error("published") }), l)
+	if ampybus.FieldErrors(err) == nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOutcomesAreToldApart(t *testing.T) {
+	n := 0
+	p := publisherFunc(func(_ ampybus.Envelope, done func(error)) {
+		n++
+		done(map[int]error{2: ampybus.ErrFull, 3: fmt.Errorf("x: %w", ampybus.ErrUncertain)}[n])
+	})
+	r, err := Run(t.Context(), "x", p, load(5))
+	if err != nil || r.Published != 3 || r.Failed != 1 || r.Uncertain != 1 || !errors.Is(r.Err, ampybus.ErrFull) {
+		t.Errorf("%+v, %v, %v", r.Doc(), r.Err, err)
+	}
+}
+
+// A broker that stalls delays all messages that were due meanwhile: counting
+// from when they were sent would show one slow message of a hundred.
+func TestAtAFixedRateAStallCountsForEveryMessageThatWasDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		p := publisherFunc(func(_ ampybus.Envelope, done func(error)) {
+			if n++; n == 1 {
+				<-time.After(time.Second)
+			}
+			done(nil)
+		})
+		l := load(100)
+		l.Rate = 100 // due within the second of the stall
+		r, err := Run(t.Context(), "x", p, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Latency(50); got < 400*time.Millisecond || got > 600*time.Millisecond {
+			t.Errorf("p50 is %s, want about 500ms", got)
+		}
+	})
+}
+
+func TestMessagesAreSentAtTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		began := time.Now()
+		l := load(5)
+		l.Rate = 10
+		p := publisherFunc(func(_ ampybus.Envelope, done func(error)) { at = append(at, time.Since(began)); done(nil) })
+		if _, err := Run(t.Context(), "x", p, l); err != nil {
+			t.Fatal(err)
+		}
+		want := []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond}
+		if !slices.Equal(at, want) {
+			t.Errorf("sent at %v, want %v", at, want)
+		}
+	})
+}
+
+func TestARunThatIsStoppedReportsWhatItSent(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	n := 0
+	p := publisherFunc(func(_ ampybus.Envelope, done func(error)) {
+		if n++; n == 10 {
+			stop()
+		}
+		done(nil)
+	})
+	if r, err := Run(ctx, "x", p, load(1000)); err != nil || r.Published != 10 || r.Wanted != 1000 {
+		t.Errorf("%+v, %v", r.Doc(), err)
+	}
+}
+
+func TestTheSummaryIsTheLineThatScriptsLookFor(t *testing.T) {
+	r := Result{Published: 10_000, Took: 2300 * time.Millisecond}
+	if got, want := r.Summary(), "Published 10000 messages in 2.3s (4347.8 msg/s)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	r.Took = 23 * time.Millisecond
+	if got := r.Summary(); !regexp.MustCompile(`^Published 10000 messages in 0\.023s \([0-9.]+ msg/s\)$`).MatchString(got) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAComparisonTakesTurns(t *testing.T) {
+	var mu sync.Mutex
+	var turns []string
+	side := func(name string) Named {
+		return Named{name, publisherFunc(func(_ ampybus.Envelope, done func(error)) {
+			mu.Lock()
+			turns = append(turns, name)
+			mu.Unlock()
+			done(nil)
+		})}
+	}
+	c, err := Compare(t.Context(), side("a"), side("b"), load(1), 2)
+	if want := []string{"a", "b", "a", "b"}; err != nil || !slices.Equal(turns, want) || len(c.A) != 2 || len(c.B) != 2 {
+		t.Errorf("turns %v, want %v (%v)", turns, want, err)
+	}
+}
+
+func TestRatiosCompareTheTwoSides(t *testing.T) {
+	fast, slow := &Result{Published: 100, Took: time.Second}, &Result{Published: 100, Took: 2 * time.Second}
+	for _, r := range []*Result{fast, slow} {
+		r.latency = newHistogram()
+	}
+	if got := (Comparison{A: []*Result{slow}, B: []*Result{fast}}).Ratios().Rate; got != 0.5 {
+		t.Errorf("ratio %v, want 0.5", got)
+	}
+}
+
+func TestTheRawSideSendsTheSameMessages(t *testing.T) {
+	s := brokertest.Start(t)
+	bus, err := natsbinding.Connect(natsbinding.Config{URL: s.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bus.Close()
+	raw, err := DialRaw(natsbinding.Config{URL: s.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	c, err := Compare(t.Context(), Named{"bus", Bus{bus}}, Named{"raw", raw}, load(50), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range append(c.A, c.B...) {
+		if r.Published != 50 || r.Err != nil {
+			t.Errorf("%s: %+v", r.Name, r.Doc())
+		}
+	}
+	n := 0
+	for m, err := range bus.Read(t.Context(), ampybus.Range{Pattern: load(1).Topic}) {
+		if err != nil || m.Headers.Producer != "bench@test" || len(m.Lints) > 0 {
+			t.Fatalf("%v, %v", err, m)
+		}
+		n++
+	}
+	if n != 200 {
+		t.Errorf("the broker holds %d messages, want 200", n)
+	}
+}
