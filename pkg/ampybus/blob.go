@@ -127,8 +127,6 @@ func VerifyBlob(h Headers, body []byte) error {
 		return &BlobError{Code: CodeBlobSize, Problem: fmt.Sprintf("the object is larger than %d bytes", h.BlobSize)}
 	case size < h.BlobSize:
 		return &BlobError{Code: CodeBlobSize, Problem: fmt.Sprintf("the object has %d bytes instead of %d", size, h.BlobSize)}
-	case !isSHA256(h.BlobHash):
-		return &BlobError{Code: CodeBlobHash, Problem: "not sha256: and 64 hexadecimal digits"}
 	case PayloadHash(body) != h.BlobHash:
 		return &BlobError{Code: CodeBlobHash, Problem: "the object's bytes have another hash"}
 	}

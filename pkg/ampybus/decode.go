@@ -204,11 +204,7 @@ func (d *decoder) content() {
 		d.coded(fContentEncoding, CodeEncoding, h.ContentEncoding, "unknown content encoding", "write gzip, or leave it away")
 	}
 	if h.PayloadHash != "" && !isSHA256(h.PayloadHash) {
-		if strings.HasPrefix(h.PayloadHash, sha256Prefix) {
-			d.coded(fPayloadHash, CodePayloadHash, h.PayloadHash, "not sha256: and 64 hexadecimal digits", "hash the payload before compression")
-		} else {
-			d.lint(fPayloadHash, "unknown form, not compared")
-		}
+		d.coded(fPayloadHash, CodePayloadHash, h.PayloadHash, "not sha256: and 64 hexadecimal digits", "hash the payload before compression")
 	}
 }
 

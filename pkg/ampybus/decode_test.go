@@ -129,9 +129,15 @@ func TestHostileHeadersAreRefusedNamingTheField(t *testing.T) {
 		{"produced_at", "2025-09-05T9:31:01Z", "envelope:produced_at"},
 		{"produced_at", "2025-02-30T19:31:01Z", "envelope:produced_at"},
 		{"produced_at", "2025-09-05T24:00:00Z", "envelope:produced_at"},
+		{"produced_at", "2025-09-05T19:60:00Z", "envelope:produced_at"},
+		{"produced_at", "2025-09-05T19:31:60Z", "envelope:produced_at"},
+		{"produced_at", "2025-13-05T19:31:01Z", "envelope:produced_at"},
+		{"produced_at", "2025-00-05T19:31:01Z", "envelope:produced_at"},
+		{"produced_at", "2025-09-00T19:31:01Z", "envelope:produced_at"},
+		{"produced_at", "0000-09-05T19:31:01Z", "envelope:produced_at"},
 		{"produced_at", "2025-09-05T19:31:01.Z", "envelope:produced_at"},
 		{"produced_at", "2025-09-05T19:31:01,5Z", "envelope:produced_at"},
-		{"produced_at", "2025-09-05T19:31:01.1234567890Z", "envelope:produced_at"},
+		{"produced_at", "2025-09-05T19:31:01.0123456789Z", "envelope:produced_at"},
 		{"produced_at", "1757100661", "envelope:produced_at"},
 		{"produced_at", "0001-01-01T00:00:00Z", "envelope:produced_at"},
 		{"partition_key", "", "envelope:partition_key"},
@@ -142,8 +148,10 @@ func TestHostileHeadersAreRefusedNamingTheField(t *testing.T) {
 		{"retry_count", "007", "envelope:retry_count"},
 		{"retry_count", "١", "envelope:retry_count"},
 		{"payload_hash", "sha256:abc", "payload_hash"},
+		{"payload_hash", "md5:0123456789abcdef0123456789abcdef", "payload_hash"},
 		{"blob_hash", hash, "blob_ref"},
 		{"blob_size", "17", "blob_ref"},
+		{"blob_size", "1e6", "blob_ref"},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
 			_, _, err := DecodeHeaders(with(wire(), c.name, c.value))
@@ -212,6 +220,11 @@ func TestTooManyHeadersAreRefused(t *testing.T) {
 	}
 	_, _, err := DecodeHeaders(hs)
 	checkReasons(t, err, "envelope:headers")
+
+	for n, want := range map[int][]string{maxReadHeaders: nil, maxReadHeaders + 1: {"envelope:headers"}} {
+		_, _, err := DecodeHeaders(hs[:n])
+		checkReasons(t, err, want...)
+	}
 }
 
 func TestHeaderSentTwice(t *testing.T) {
@@ -245,8 +258,8 @@ func TestPeersAreReadWithALint(t *testing.T) {
 		{"schema_fqdn", "ampy.fills.v1.Fill", "schema_fqdn: ampy.fills.v1.Fill read as ampy.fills.v1.FillEvent", func(h Headers) bool { return h.SchemaFQDN == "ampy.fills.v1.FillEvent" }},
 		{"schema_fqdn", "ampy.positions.v1.Position", "schema_fqdn: ampy.positions.v1.Position read", func(h Headers) bool { return h.SchemaFQDN == "ampy.positions.v1.PositionSnapshot" }},
 		{"schema_hash", "md5:1234", "schema_hash: unknown form", nil},
-		{"payload_hash", "md5:1234", "payload_hash: unknown form", nil},
 		{"retry_count", "99999999999999999999", "retry_count: read as the maximum", func(h Headers) bool { return h.RetryCount == MaxRetryCount }},
+		{"retry_count", "18446744073709551617", "retry_count: read as the maximum", func(h Headers) bool { return h.RetryCount == MaxRetryCount }},
 		{"retry_count", "2147483648", "retry_count: read as the maximum", func(h Headers) bool { return h.RetryCount == MaxRetryCount }},
 		{"dlq_attempts", "many", "dlq_attempts: no number", nil},
 		{"dlq_at", "yesterday", "dlq_at: not RFC 3339", nil},

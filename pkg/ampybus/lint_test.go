@@ -132,7 +132,7 @@ func TestMachineIDsAreNotTakenForPersonalData(t *testing.T) {
 		"US0378331005", "hyper@2025-09-05|NVDA.XNAS|5d", "yfinance-go@ingest-1", "svc@10.0.0.1", "oms@host-3:run-7",
 		"123-45-67890", "0123-45-6789", "000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567", "123-45-0000",
 		"4111111111111112", "order_4111111111111111_1", "1234567890123456", "DE89370400440532013001",
-		"key=value", "token-bucket", "s3://bucket/key?versionId=3", "https://example.com/a?b=c", "passwords", "xoxo-hello-world",
+		"4111-1111-1111-1112", "1234-5678-9012-3452", "key=value", "token-bucket", "s3://bucket/key?versionId=3", "https://example.com/a?b=c", "passwords", "xoxo-hello-world",
 	} {
 		t.Run(v, func(t *testing.T) {
 			e := on("ampy.prod.news.v1.raw", "ampy.news.v1.NewsItem", v)

@@ -33,6 +33,8 @@ func TestPatternsSelectTopics(t *testing.T) {
 		{"ampy.prod.bars.v1.>", "ampy.prod.bars.v1", false},
 		{"ampy.prod.bars.v1.>", "ampy.prod.bars.v1.", false},
 		{"ampy.prod.bars.v1.>", "", false},
+		{"ampy.prod.bars.v1.*", "ampy.prod.bars.v1.", false},
+		{"ampy.prod.bars.v1.*.AAPL", "ampy.prod.bars.v1..AAPL", false},
 	} {
 		p, err := ParsePattern(c.pattern)
 		if err != nil {

@@ -26,8 +26,8 @@ func parseTime(s string) (t time.Time, zulu bool, problem string) {
 		return t, false, "not in UTC"
 	}
 	t = time.Date(part[0], time.Month(part[1]), part[2], part[3], part[4], part[5], nanos, time.UTC)
-	if t.Year() != part[0] || t.Month() != time.Month(part[1]) || t.Day() != part[2] ||
-		t.Hour() != part[3] || t.Minute() != part[4] || t.Second() != part[5] || part[0] == 0 {
+	// A part that is too large carries into the next larger one.
+	if part[0] == 0 || t.Month() != time.Month(part[1]) || t.Hour() != part[3] || t.Minute() != part[4] {
 		return time.Time{}, false, "no such date or time"
 	}
 	if t.IsZero() {

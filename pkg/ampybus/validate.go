@@ -240,6 +240,8 @@ func (c *checker) extra(hs []driver.Header) {
 		case c.role == asBus:
 		case !isHeaderName(name):
 			c.fault("headers", name, quoted+" is no name of 1 to "+strconv.Itoa(MaxTokenBytes)+" letters, digits and _-.", "rename it")
+		case strings.HasPrefix(strings.ToLower(name), "dlq_"):
+			c.fault("headers", name, quoted+" is reserved: only the bus sets dlq_ headers", "choose another name")
 		case fieldOf(strings.ToLower(name)) != fUnknown:
 			c.fault("headers", name, quoted+" is a header of the contract", "set the field of Headers instead")
 		case len(value) > MaxHeaderValue:

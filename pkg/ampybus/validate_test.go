@@ -206,6 +206,8 @@ func TestFaultyEnvelopesAreRefusedNamingTheField(t *testing.T) {
 		{"header with CR LF", extra(1, "x\r\ny", "v"), "envelope:headers"},
 		{"header Message_ID", extra(1, "Message_ID", "v"), "envelope:headers"},
 		{"header partition_key", extra(1, "partition_key", "v"), "envelope:headers"},
+		{"header dlq_reason", extra(1, "dlq_reason", "v"), "envelope:headers"},
+		{"header DLQ_note", extra(1, "DLQ_note", "v"), "envelope:headers"},
 		{"header Traceparent", extra(1, "Traceparent", "v"), "envelope:headers"},
 		{"header value with LF", extra(1, "x-note", "a\nb"), "envelope:headers"},
 		{"header value of 4097 bytes", extra(1, "x-note", strings.Repeat("v", 4097)), "envelope:headers"},
