@@ -307,4 +307,3 @@ func TestAClosedBusStoresNothing(t *testing.T) {
 		t.Errorf("second Close: %v", err)
 	}
 }
-
