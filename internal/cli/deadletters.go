@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func (f *deadLetterFlags) add(cmd *cobra.Command, most int) {
 	fs.Var(&f.max, "max", "at most so many")
 	fs.Var(&f.from, "from", "those stored since a time, or so long ago (else all)")
 	fs.Var(&f.from, "since", "the former name of --from")
-	fs.StringVar(&f.code, "code", "", "those with this reason `CODE`, such as decode:proto")
+	fs.StringVar(&f.code, "code", "", "those with this reason `CODE`, such as decode:proto; here and below * stands for any text")
 	fs.StringVar(&f.id, "message-id", "", "the one with this `UUID`")
 	fs.StringVar(&f.pk, "pk", "", "those of this partition `KEY`")
 	fs.StringVar(&f.group, "group", "", "those that this `GROUP` gave up")
@@ -59,10 +60,14 @@ func (f *deadLetterFlags) each(ctx context.Context, a *app, b *ampybus.Bus, all 
 }
 
 func (f *deadLetterFlags) matches(d *ampybus.DeadLetter) bool {
-	return (f.code == "" || d.Code == f.code) &&
-		(f.id == "" || d.Headers.MessageID == f.id) &&
-		(f.pk == "" || d.Headers.PartitionKey == f.pk) &&
-		(f.group == "" || d.Headers.DLQ.Group == f.group)
+	return glob(f.code, d.Code) && glob(f.pk, d.Headers.PartitionKey) && glob(f.group, d.Headers.DLQ.Group) &&
+		(f.id == "" || d.Headers.MessageID == f.id)
+}
+
+// glob matches as redrive.Filter does; an empty pattern matches all.
+func glob(pattern, s string) bool {
+	ok, _ := path.Match(pattern, s)
+	return ok || pattern == ""
 }
 
 func (f *deadLetterFlags) nothing() error {

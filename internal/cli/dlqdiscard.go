@@ -54,8 +54,17 @@ func (a *app) discard(cmd *cobra.Command, f *redriveFlags) error {
 
 func (a *app) showDiscarded(d *ampybus.DeadLetter) {
 	if a.output == formatJSON {
-		_ = a.printJSON(redriveRow{Outcome: "discarded", Origin: d.Origin(), Target: d.Target, MessageID: d.Headers.MessageID, Key: d.Headers.PartitionKey, RetryCount: d.Headers.RetryCount})
+		_ = a.printJSON(discardDoc{Outcome: "discarded", Origin: d.Origin(), Target: d.Target, MessageID: d.Headers.MessageID, Key: d.Headers.PartitionKey})
 		return
 	}
 	fmt.Fprintf(a.out, "[discard] origin=%s msg_id=%s pk=%s\n", terminal.Field(d.Origin()), terminal.Field(d.Headers.MessageID), terminal.Field(d.Headers.PartitionKey))
+}
+
+// discardDoc is a discarded dead letter as JSON.
+type discardDoc struct {
+	Outcome   string `json:"outcome"`
+	Origin    string `json:"origin"`
+	Target    string `json:"target"`
+	MessageID string `json:"message_id"`
+	Key       string `json:"key"`
 }

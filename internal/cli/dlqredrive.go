@@ -1,26 +1,30 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/protopayload"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/redrive"
 )
 
 // redriveFlags hold what to send back, and why.
 type redriveFlags struct {
 	deadLetterFlags
 	reason, requester string
-	payload           string
+	payload, where    string
+	rate              number
 	force, dryRun     bool
 }
 
 func (a *app) dlqRedrive() *cobra.Command {
-	var f redriveFlags
+	f := redriveFlags{rate: number{min: 1, max: 1_000_000}}
 	cmd := &cobra.Command{
 		Use:   "dlq-redrive",
 		Short: "Send dead letters back to the topics that they came from",
@@ -28,8 +32,8 @@ func (a *app) dlqRedrive() *cobra.Command {
 
 It looks at the dead letters that are open when it starts, each once: one that
 fails again is a new dead letter and waits for the next time. What is refused or
-cannot be sent stays open (exit 8); where the order of a key matters, its later
-dead letters stay with it.`,
+cannot be sent stays open, and so do the later dead letters of its key (exit 8).
+--max counts what is sent.`,
 		Example: `  ampybusctl dlq-redrive --subject "ampy.prod.dlq.v1.>" --max 5
   ampybusctl dlq-redrive --subject "ampy.prod.dlq.v1.>" --dry-run
   ampybusctl dlq-redrive --subject "ampy.prod.dlq.v1.bars" --message-id 018f5e35-0f42-7a31-9e77-1c2a9b11d0ef --payload fixed.json`,
@@ -37,9 +41,11 @@ dead letters stay with it.`,
 	f.add(cmd, 100)
 	fs := cmd.Flags()
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be sent, and send nothing")
+	fs.StringVar(&f.where, "where", "", "those for which a `CONDITION` holds, such as 'retry_count < 2 && size > 1000'")
+	fs.Var(&f.rate, "rate", "send at most so many a second")
 	fs.BoolVar(&f.force, "force", false, "send even what was sent back as often as its policy allows")
 	fs.StringVar(&f.payload, "payload", "", "`FILE` of a repaired payload for the one dead letter of --message-id: bytes, or protojson if it ends in .json")
-	f.addAccount(cmd, "redrive")
+	f.addAccount(cmd, "redriven by hand")
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)
 	return a.command(cmd, func(cmd *cobra.Command) error {
@@ -68,43 +74,81 @@ func defaultProducer(program string) string {
 }
 
 func (a *app) redriveAll(cmd *cobra.Command, f *redriveFlags) error {
-	t, err := a.connect(cmd)
+	b, err := a.open(cmd)
 	if err != nil {
 		return err
 	}
-	if f.dryRun {
-		t = dryTransport{t}
-	}
-	b := a.bus(t)
 	defer b.Close()
-	r := &redrive{app: a, bus: b, flags: f, held: make(map[string]bool)}
-	if f.dryRun && a.output == formatTable {
-		a.warn("dry run: nothing is sent")
+	r := &redriveRun{app: a, bus: b, flags: f}
+	p, err := r.plan(cmd.Context())
+	if err != nil {
+		return err
 	}
-	err = f.each(cmd.Context(), a, b, f.force && f.id != "", func(d *ampybus.DeadLetter) bool {
-		return r.one(cmd.Context(), d)
-	})
-	return r.finish(err)
+	return r.apply(cmd.Context(), p)
 }
 
-// repaired is the payload of --payload for d.
-func (f *redriveFlags) repaired(a *app, d *ampybus.DeadLetter) ([]byte, error) {
+// filter says which dead letters are meant.
+func (f *redriveFlags) filter() redrive.Filter {
+	filter := redrive.Filter{Since: f.from.at, Where: f.where}
+	for _, one := range []struct {
+		value string
+		globs *[]string
+	}{{f.code, &filter.Reasons}, {f.pk, &filter.Keys}, {f.group, &filter.Groups}} {
+		if one.value != "" {
+			*one.globs = []string{one.value}
+		}
+	}
+	if f.id != "" {
+		filter.Where = strings.TrimPrefix(filter.Where+" && ", " && ") + "message_id == " + strconv.Quote(f.id)
+	}
+	return filter
+}
+
+func (f *redriveFlags) options() redrive.Options {
+	return redrive.Options{
+		Reason: f.reason, Requester: f.requester, Rate: float64(f.rate.value), Force: f.force, DryRun: f.dryRun,
+	}
+}
+
+// repaired is the payload of --payload, for the dead letter of the plan.
+func (f *redriveFlags) repaired(ctx context.Context, a *app, b *ampybus.Bus, p *redrive.Plan) (map[string][]byte, error) {
 	if f.payload == "" {
 		return nil, nil
+	}
+	if len(p.Entries) != 1 {
+		return nil, usagef("--payload: %d dead letters have this message id; narrow them with --group or --since", len(p.Entries))
 	}
 	data, err := readInput(a.in, f.payload, ampybus.MaxPayload)
 	if err != nil {
 		return nil, usagef("--payload: %w", err)
 	}
+	schema, err := schemaAt(ctx, b, p)
+	if err != nil {
+		return nil, err
+	}
 	if strings.HasSuffix(f.payload, ".json") {
-		m, err := protopayload.FromJSON(d.Headers.SchemaFQDN, data)
+		m, err := protopayload.FromJSON(schema, data)
 		if err != nil {
 			return nil, fmt.Errorf("--payload: %w", err)
 		}
-		return protopayload.Canonical(m)
+		data, err = protopayload.Canonical(m)
+		return map[string][]byte{p.Entries[0].Origin: data}, err
 	}
-	if _, err := protopayload.Decode(d.Headers.SchemaFQDN, data); err != nil {
+	if _, err := protopayload.Decode(schema, data); err != nil {
 		return nil, usagef("--payload: it still does not decode: %w", err)
 	}
-	return data, nil
+	return map[string][]byte{p.Entries[0].Origin: data}, nil
+}
+
+// schemaAt is the payload type of the plan's only dead letter.
+func schemaAt(ctx context.Context, b *ampybus.Bus, p *redrive.Plan) (string, error) {
+	for d, err := range b.DeadLetters(ctx, ampybus.Range{Pattern: p.Pattern}) {
+		if d == nil && !isGap(err) {
+			return "", err
+		}
+		if d != nil && d.Origin() == p.Entries[0].Origin {
+			return d.Headers.SchemaFQDN, nil
+		}
+	}
+	return "", fmt.Errorf("dead letter %s is gone", p.Entries[0].Origin)
 }

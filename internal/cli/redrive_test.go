@@ -10,6 +10,7 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/redrive"
 )
 
 const (
@@ -18,19 +19,19 @@ const (
 	orders     = "ampy.dev.orders.v1.requests"
 )
 
-func (h *harness) redrive(args ...string) (redriveDoc, result) {
+func (h *harness) redrive(args ...string) (redrive.Report, result) {
 	h.t.Helper()
 	r := h.run(append([]string{"dlq-redrive", "-o", "json"}, args...)...)
-	var doc redriveDoc
+	var doc redrive.Report
 	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
 		h.t.Fatalf("%v: %s%s", err, r.out, r.err)
 	}
 	return doc, r
 }
 
-func (d redriveDoc) outcomes() []string {
-	var all []string
-	for _, m := range d.Messages {
+func outcomes(r redrive.Report) []redrive.Outcome {
+	var all []redrive.Outcome
+	for _, m := range r.Results {
 		all = append(all, m.Outcome)
 	}
 	return all
@@ -51,16 +52,16 @@ func TestRedriveEndsWhileTheConsumerKeepsFailing(t *testing.T) {
 	for round := range policy.Retry.Attempts {
 		h.waitForDead(round + 1)
 		doc, r := h.redrive("--subject", ordersDead)
-		if r.code != ExitOK || doc.Sent != 1 {
+		if r.code != ExitOK || doc.Counts[redrive.Redriven] != 1 {
 			t.Fatalf("round %d: exit %d, %+v", round, r.code, doc)
 		}
 	}
 	h.waitForDead(policy.Retry.Attempts + 1)
 	doc, r := h.redrive("--subject", ordersDead)
-	if r.code != ExitPartial || doc.Refused != 1 || !strings.Contains(doc.Messages[0].Problem, "use force") {
+	if r.code != ExitPartial || doc.Counts[redrive.Refused] != 1 || !strings.Contains(doc.Results[0].Error, "use force") {
 		t.Fatalf("over the budget: exit %d, %+v", r.code, doc)
 	}
-	if doc, r := h.redrive("--subject", ordersDead, "--force"); r.code != ExitOK || doc.Sent != 1 {
+	if doc, r := h.redrive("--subject", ordersDead, "--force"); r.code != ExitOK || doc.Counts[redrive.Redriven] != 1 {
 		t.Fatalf("forced: exit %d, %+v", r.code, doc)
 	}
 }
@@ -78,15 +79,8 @@ func TestRedriveKeepsTheOrderOfAKeyBehindWhatItRefuses(t *testing.T) {
 	h.dead(orders, "co_1", 0)
 	h.dead(orders, "co_2", 0)
 	doc, r := h.redrive("--subject", ordersDead)
-	if want := []string{redriveRefused, redriveHeld, redriveSent}; r.code != ExitPartial || !slices.Equal(doc.outcomes(), want) {
-		t.Errorf("exit %d, outcomes %v, want %v", r.code, doc.outcomes(), want)
-	}
-	// Market data has no such order over dead letters.
-	h.dead(topic, "XNAS.AAPL", 99)
-	h.dead(topic, "XNAS.AAPL", 0)
-	doc, _ = h.redrive("--subject", barsDead)
-	if want := []string{redriveRefused, redriveSent}; !slices.Equal(doc.outcomes(), want) {
-		t.Errorf("outcomes %v, want %v", doc.outcomes(), want)
+	if want := []redrive.Outcome{redrive.Refused, redrive.Held, redrive.Redriven}; r.code != ExitPartial || !slices.Equal(outcomes(doc), want) {
+		t.Errorf("exit %d, outcomes %v, want %v", r.code, outcomes(doc), want)
 	}
 }
 
@@ -95,9 +89,9 @@ func TestWhatIsRefusedDoesNotHideTheOthers(t *testing.T) {
 	for range 5 {
 		h.dead(topic, "XNAS.AAPL", 99)
 	}
-	h.dead(topic, "XNAS.AAPL", 0)
+	h.dead("ampy.dev.bars.v1.XNAS.MSFT", "XNAS.MSFT", 0)
 	doc, r := h.redrive("--subject", barsDead, "--max", "1")
-	if doc.Sent != 1 || doc.Refused != 5 || r.code != ExitPartial {
+	if doc.Counts[redrive.Redriven] != 1 || doc.Counts[redrive.Refused] != 1 || doc.Counts[redrive.Held] != 4 || r.code != ExitPartial {
 		t.Errorf("exit %d, %+v", r.code, doc)
 	}
 }
@@ -108,7 +102,7 @@ func TestMaxBoundsWhatIsSent(t *testing.T) {
 		h.dead(topic, "XNAS.AAPL", 0)
 	}
 	doc, r := h.redrive("--subject", barsDead, "--max", "2")
-	if doc.Sent != 2 || r.code != ExitOK {
+	if doc.Counts[redrive.Redriven] != 2 || r.code != ExitOK {
 		t.Errorf("exit %d, %+v", r.code, doc)
 	}
 	h.run("dlq-inspect", "--subject", barsDead).wants(t, ExitOK, "[dlq] origin=ampy.dev.dlq:3 ")
@@ -122,11 +116,11 @@ func TestWhatCannotBeSentStaysOpen(t *testing.T) {
 	h.dead(topic, "XNAS.AAPL", 0)
 	restore := h.broker.Refuse("ampy.dev.orders.>", ampybus.ErrPermission)
 	doc, r := h.redrive("--subject", "ampy.dev.dlq.v1.>")
-	if doc.Failed != 1 || doc.Held != 4 || doc.Sent != 1 || r.code != ExitPartial {
+	if doc.Counts[redrive.Failed] != 1 || doc.Counts[redrive.Held] != 4 || doc.Counts[redrive.Redriven] != 1 || r.code != ExitPartial {
 		t.Errorf("exit %d, %+v", r.code, doc)
 	}
 	restore()
-	if doc, r := h.redrive("--subject", "ampy.dev.dlq.v1.>"); doc.Sent != 5 || r.code != ExitOK {
+	if doc, r := h.redrive("--subject", "ampy.dev.dlq.v1.>"); doc.Counts[redrive.Redriven] != 5 || r.code != ExitOK {
 		t.Errorf("later: exit %d, %+v", r.code, doc)
 	}
 }
@@ -138,7 +132,7 @@ func TestRedriveGivesUpAfterFailuresInARow(t *testing.T) {
 	}
 	defer h.broker.Refuse("ampy.dev.orders.>", ampybus.ErrPermission)()
 	doc, r := h.redrive("--subject", ordersDead)
-	if doc.Failed != maxFailuresInRow || r.code != ExitPartial || !strings.Contains(doc.Aborted, "failures in a row") {
+	if doc.Counts[redrive.Failed] != maxFailuresInRow || r.code != ExitPartial || !strings.Contains(r.err, "failures in a row") {
 		t.Errorf("exit %d, %+v", r.code, doc)
 	}
 }
@@ -148,8 +142,8 @@ func TestADryRunSendsNothingAndRefusesTheSame(t *testing.T) {
 	h.dead(topic, "XNAS.AAPL", 0)
 	h.dead(topic, "XNAS.AAPL", 99)
 	doc, r := h.redrive("--subject", barsDead, "--dry-run")
-	if want := []string{redriveWould, redriveRefused}; !slices.Equal(doc.outcomes(), want) || !doc.DryRun || r.code != ExitPartial {
-		t.Errorf("exit %d, outcomes %v, want %v", r.code, doc.outcomes(), want)
+	if want := []redrive.Outcome{redrive.Would, redrive.Refused}; !slices.Equal(outcomes(doc), want) || !doc.DryRun || r.code != ExitPartial {
+		t.Errorf("exit %d, outcomes %v, want %v", r.code, outcomes(doc), want)
 	}
 	if got := h.topics("ampy.dev.>"); !slices.Equal(got, []string{barsDead, barsDead}) {
 		t.Errorf("the broker holds %v", got)
@@ -163,7 +157,7 @@ func TestAForgedTargetIsRefusedAndTheOthersAreSent(t *testing.T) {
 	h.store(driver.Record{Topic: barsDead, Key: "co_1", Headers: ampybus.EncodeHeaders(forged)})
 	h.dead(topic, "XNAS.AAPL", 0)
 	doc, r := h.redrive("--subject", barsDead, "--force")
-	if want := []string{redriveRefused, redriveSent}; !slices.Equal(doc.outcomes(), want) || r.code != ExitPartial {
+	if want := []redrive.Outcome{redrive.Refused, redrive.Redriven}; !slices.Equal(outcomes(doc), want) || r.code != ExitPartial {
 		t.Errorf("exit %d, %+v, want %v", r.code, doc, want)
 	}
 	if got := h.topics("ampy.dev.orders.>"); len(got) != 0 {
@@ -179,7 +173,7 @@ func TestProgressIsDrawnOnATerminalOnly(t *testing.T) {
 	}
 	h.dead(topic, "XNAS.AAPL", 0)
 	h.screen = true
-	if r := h.run("dlq-redrive", "--subject", barsDead); !strings.Contains(r.err, "\r1 of at most 100\r") || strings.ContainsRune(r.out, '\r') {
+	if r := h.run("dlq-redrive", "--subject", barsDead); !strings.Contains(r.err, "\r1 of 1\r") || strings.ContainsRune(r.out, '\r') {
 		t.Errorf("stderr %q, stdout %q", r.err, r.out)
 	}
 }
