@@ -363,3 +363,40 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestDeadLettersOfOthersAreRead(t *testing.T) {
+	specified := []driver.Header{ // specification §14.8
+		{Name: "message_id", Value: "018f5e35-0f42-7a31-9e77-1c2a9b11d0ef"},
+		{Name: "schema_fqdn", Value: "ampy.bars.v1.BarBatch"},
+		{Name: "schema_version", Value: "1.0.0"},
+		{Name: "content_type", Value: "application/x-protobuf"},
+		{Name: "produced_at", Value: "2025-09-05T19:31:02Z"},
+		{Name: "producer", Value: "bus-router@plane-1"},
+		{Name: "source", Value: "ampy-bus"},
+		{Name: "run_id", Value: "bus_20250905"},
+		{Name: "trace_id", Value: "feedfacecafebeef0011223344556677"},
+		{Name: "partition_key", Value: "XNAS.AAPL"},
+		{Name: "dlq_reason", Value: "decode_error: invalid decimal scale"},
+	}
+	zeros := strings.Repeat("0", 32)
+	peer := with(with(with(with(specified, "trace_id", zeros), "span_id", zeros[:16]), "run_id", "run_local"), "dlq_reason", "Dekodierung fehlgeschlagen: größer als erlaubt")
+	for topic, hs := range map[string][]driver.Header{
+		"ampy.prod.dlq.v1.bars":                        specified,
+		"ampy.prod.dlq.v1.ampy.prod.bars.v1.XNAS.AAPL": with(peer, "message_id", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+	} {
+		h, _, err := DecodeHeaders(hs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := Envelope{Topic: topic, Headers: h}
+		if err := e.ValidateRead(); err != nil {
+			t.Error(err)
+		}
+		if err := e.ValidateInternal(); err != nil {
+			t.Errorf("cannot be sent on: %v", err)
+		}
+		if h.DLQ.Reason != value(hs, "dlq_reason") || h.DLQ.IsZero() {
+			t.Errorf("reason %q", h.DLQ.Reason)
+		}
+	}
+}

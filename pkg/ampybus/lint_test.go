@@ -1,6 +1,9 @@
 package ampybus
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -113,6 +116,62 @@ func TestPersonalDataAndSecretsAreRefused(t *testing.T) {
 			fe := FieldErrors(err)
 			if len(fe) == 1 && (fe[0].Field != c.field || fe[0].Value != "" || strings.Contains(err.Error(), c.value)) {
 				t.Errorf("field %s, value %q, text %q", fe[0].Field, fe[0].Value, err)
+			}
+		})
+	}
+}
+
+func TestHeaderNamesThatAnnouncePersonalDataAreRefused(t *testing.T) {
+	for _, name := range []string{"email", "x-customer-email", "X-Phone", "ssn", "x_card", "x-auth-token", "password"} {
+		e := bars()
+		e.Headers.Extra = []driver.Header{{Name: name, Value: "x"}}
+		checkReasons(t, e.Validate(), "pii")
+	}
+	for _, name := range []string{"x-emailed", "x-cardinality", "x-team", "x-tokens"} {
+		e := bars()
+		e.Headers.Extra = []driver.Header{{Name: name, Value: "x"}}
+		checkReasons(t, e.Validate())
+	}
+}
+
+func TestNumericIDsInOtherHeadersAreOnlySuspected(t *testing.T) {
+	for _, name := range []string{"x-venue-order-id", "exec_ID", "x.seq", "id"} {
+		e := bars()
+		e.Headers.Extra = []driver.Header{{Name: name, Value: "4111111111111111"}}
+		checkReasons(t, e.Validate())
+		if lints := strings.Join(e.Lint(), "\n"); !strings.Contains(lints, "(rule card)") {
+			t.Errorf("%s: lints %q", name, lints)
+		}
+	}
+}
+
+// A rule that refuses one id in a thousand stops trading at random.
+func TestRandomMachineIDsAreNeverRefused(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const base36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	kinds := map[string]func() string{
+		"UUID":        func() string { return formatID(r.Uint64()>>4, r.Uint64()) },
+		"32 hex":      func() string { return fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64()) },
+		"nanoseconds": func() string { return strconv.FormatInt(1_600_000_000_000_000_000+r.Int64N(4e17), 10) },
+		"16 digits":   func() string { return fmt.Sprintf("%016d", r.Int64N(1e16)) },
+		"19 digits":   func() string { return strconv.FormatInt(1e18+r.Int64N(8e18), 10) },
+		"20 of base 36": func() string {
+			b := make([]byte, 20)
+			for i := range b {
+				b[i] = base36[r.IntN(36)]
+			}
+			return string(b)
+		},
+		"date and number": func() string { return fmt.Sprintf("co_2025%02d%02d_%03d", 1+r.IntN(12), 1+r.IntN(28), r.IntN(1000)) },
+		"account order":   func() string { return fmt.Sprintf("ACC-%d|%d", r.IntN(1e9), r.Int64N(1e15)) },
+	}
+	for name, next := range kinds {
+		t.Run(name, func(t *testing.T) {
+			for range 20_000 {
+				v := next()
+				if rule, sure := personalRule(v, textID); rule != "" && sure {
+					t.Fatalf("%s breaks rule %s", v, rule)
+				}
 			}
 		})
 	}

@@ -1,6 +1,9 @@
 package ampybus
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // A textKind says what a header's value is for, and so which rules of the
 // detector of personal data and secrets apply (specification §12).
@@ -29,6 +32,11 @@ func (c *checker) personal(h *Headers, p *Policy) {
 			c.coded("pii", name, "", "looks like personal data or a secret (rule "+rule+")", "send an id that means nothing outside")
 		}
 	})
+	for i := range h.Extra {
+		if isPersonalName(h.Extra[i].Name) {
+			c.coded("pii", "headers", "", strconv.QuoteToASCII(h.Extra[i].Name)+" names personal data or a secret (rule label_name)", "leave it away")
+		}
+	}
 }
 
 // lintPersonal names what is suspected but too often innocent to refuse.
@@ -53,8 +61,36 @@ func eachText(h *Headers, p *Policy, f func(name, v string, kind textKind)) {
 	f(HeaderDedupeKey, h.DedupeKey, key)
 	f(HeaderBlobRef, h.BlobRef, textRef)
 	for i := range h.Extra {
-		f("headers", h.Extra[i].Value, textFree)
+		f("headers", h.Extra[i].Value, extraKind(h.Extra[i].Name))
 	}
+}
+
+// extraKind takes a header whose name ends in id, key or seq for an id.
+func extraKind(name string) textKind {
+	switch last := name[strings.LastIndexAny(name, "-_.")+1:]; {
+	case strings.EqualFold(last, "id"), strings.EqualFold(last, "key"), strings.EqualFold(last, "seq"):
+		return textID
+	}
+	return textFree
+}
+
+// personalWords are parts of header names that announce what must not be there.
+var personalWords = [...]string{"email", "phone", "ssn", "iban", "card", "cvv", "password", "passwd", "secret", "token", "authorization"}
+
+func isPersonalName(name string) bool {
+	for more := true; more; {
+		var word string
+		word, more = name, false
+		if i := strings.IndexAny(name, "-_."); i >= 0 {
+			word, name, more = name[:i], name[i+1:], true
+		}
+		for _, bad := range personalWords {
+			if strings.EqualFold(word, bad) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // personalRule is the first rule that v breaks. sure is false where innocent

@@ -149,6 +149,7 @@ func TestFaultyEnvelopesAreRefusedNamingTheField(t *testing.T) {
 		{"schema_fqdn 300 characters", func(e *Envelope) { e.Headers.SchemaFQDN = "ampy.bars.v1." + strings.Repeat("X", 287) }, "envelope:schema_fqdn"},
 		{"schema_fqdn of another domain", func(e *Envelope) { e.Headers.SchemaFQDN = "ampy.orders.v1.OrderRequest" }, "envelope:schema_fqdn"},
 		{"schema_fqdn of no domain", func(e *Envelope) { e.Headers.SchemaFQDN = "google.protobuf.Empty" }, "envelope:schema_fqdn"},
+		{"schema_fqdn of another owner", func(e *Envelope) { e.Headers.SchemaFQDN = "acme.bars.v1.BarBatch" }, "envelope:schema_fqdn"},
 		{"schema_fqdn without type", func(e *Envelope) { e.Headers.SchemaFQDN = "ampy.bars.v1" }, "envelope:schema_fqdn"},
 		{"schema v2 on v1 topic", func(e *Envelope) { e.Headers.SchemaFQDN = "ampy.bars.v2.BarBatch" }, "envelope:schema_fqdn"},
 		{"schema_version 1.0", func(e *Envelope) { e.Headers.SchemaVersion = "1.0" }, "envelope:schema_version"},
