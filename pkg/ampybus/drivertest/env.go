@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -121,7 +122,7 @@ func (e *env) window(tr driver.Transport, c driver.ReadConfig) []driver.Delivery
 	var all []driver.Delivery
 	for {
 		recs, err := r.Next(e.ctx())
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		if err != nil {

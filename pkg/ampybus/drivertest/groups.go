@@ -149,6 +149,7 @@ func openContextBoundsOnlyOpening(e *env) {
 	e.publish(tr, records(ordersA, "k", 0, 1))
 	m.takes(1)
 	cancel()
+	m.never("its source ended with the context that opened it", e.h.Quiet, func() bool { return m.ended })
 	e.publish(tr, records(ordersA, "k", 1, 3))
 	m.commits(m.takesValues(names("k", 0, 4))[3])
 }

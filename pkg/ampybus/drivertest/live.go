@@ -77,7 +77,11 @@ func followSeesWhatComesLater(e *env) {
 	if want := names("k", 0, calls*each); !slices.Equal(got, want) {
 		e.Errorf("a reader that follows got %v, want %v", got, want)
 	}
-	e.readsNothing(r)
+	next := e.waits(r)
+	e.publish(writer, records(ordersA, "last", 0, 1))
+	if got, want := values(next()), names("last", 0, 1); !slices.Equal(got, want) {
+		e.Errorf("a reader that waited got %v, want %v", got, want)
+	}
 }
 
 func readersCoverLogsCreatedLater(e *env) {

@@ -193,7 +193,7 @@ func (m *member) commitAt(lane string, epoch, low uint64) error {
 	return err
 }
 
-// commits commits everything below and with t, at the epoch held.
+// commits records that t and everything below it is finished, at the epoch held.
 func (m *member) commits(t taken) {
 	m.e.Helper()
 	epoch := m.epoch(t.lane)

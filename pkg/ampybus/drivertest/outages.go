@@ -93,23 +93,10 @@ func readerOutlivesAnOutage(e *env) {
 	r := e.reader(tr, driver.ReadConfig{Pattern: allOrders, Follow: true})
 	got := e.reads(r, 5)
 	restore := e.broker.Outage(e.T)
-	next := make(chan []driver.Delivery, 1)
-	ctx, returned := e.ctx(), make(chan struct{})
-	go func() {
-		defer close(returned)
-		recs, err := r.Next(ctx)
-		if err != nil {
-			e.Errorf("Next in an outage: %v", err)
-		}
-		next <- recs
-	}()
-	if e.within(e.h.Quiet, returned) {
-		e.Error("Next returned in an outage")
-	}
+	next := e.waits(r)
 	restore()
 	e.persist(tr, records(ordersA, "k", 5, 5))
-	e.await(returned, "Next to return after the outage")
-	got = append(got, <-next...)
+	got = append(got, next()...)
 	got = append(got, e.reads(r, 10-len(got))...)
 	if vs, want := values(got), names("k", 0, 10); !slices.Equal(vs, want) {
 		e.Errorf("read %v, want %v", vs, want)

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -139,12 +140,35 @@ func (e *env) reads(r driver.Reader, n int) []driver.Delivery {
 	return got
 }
 
+// waits calls Next on a reader that has nothing, and watches that it does not
+// return yet; the result waits until it does.
+func (e *env) waits(r driver.Reader) (result func() []driver.Delivery) {
+	e.Helper()
+	var recs []driver.Delivery
+	ctx, returned := e.ctx(), make(chan struct{})
+	go func() {
+		defer close(returned)
+		var err error
+		if recs, err = r.Next(ctx); err != nil {
+			e.Errorf("Next of a reader that waits: %v", err)
+		}
+	}()
+	if e.within(e.h.Quiet, returned) {
+		e.Errorf("a reader that has nothing returned %v", values(recs))
+	}
+	return func() []driver.Delivery {
+		e.Helper()
+		e.await(returned, "a waiting reader to get something")
+		return recs
+	}
+}
+
 // readsNothing watches that a reader has nothing more, for a while.
 func (e *env) readsNothing(r driver.Reader) {
 	e.Helper()
 	ctx, cancel := context.WithTimeout(e.Context(), e.h.Quiet)
 	defer cancel()
-	if recs, err := r.Next(ctx); err == nil || err == io.EOF {
+	if recs, err := r.Next(ctx); err == nil || errors.Is(err, io.EOF) {
 		e.Fatalf("a reader that waits returned %v, %v", values(recs), err)
 	}
 }

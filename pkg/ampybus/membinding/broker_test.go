@@ -38,10 +38,10 @@ func publish(t *testing.T, tr driver.Transport, rec driver.Record) driver.Outcom
 	}
 }
 
-// held lists the values of what is held on pattern.
-func held(t *testing.T, tr driver.Transport, pattern string) string {
+// held lists the values of what is held.
+func held(t *testing.T, tr driver.Transport) string {
 	t.Helper()
-	r, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: pattern})
+	r, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: allDev})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestFullLogRefuses(t *testing.T) {
 	if o := publish(t, tr, record(fills, "c", "c")); o.Err != nil {
 		t.Errorf("another log is refused too: %v", o.Err)
 	}
-	if got := held(t, tr, allDev); got != "aaaa bbbb c" {
+	if got := held(t, tr); got != "aaaa bbbb c" {
 		t.Errorf("held: %s", got)
 	}
 }
@@ -91,7 +91,7 @@ func TestFullLogDropsOldest(t *testing.T) {
 			t.Fatal(o.Err)
 		}
 	}
-	if got := held(t, tr, allDev); got != "bbbb cc dd" {
+	if got := held(t, tr); got != "bbbb cc dd" {
 		t.Errorf("held: %s", got)
 	}
 	if o := publish(t, tr, record(orders, "large", "123456789")); !errors.Is(o.Err, driver.ErrFull) {
@@ -111,7 +111,7 @@ func TestDedupeWindowEnds(t *testing.T) {
 		if o := publish(t, tr, record(orders, "a", "behind")); o.Err != nil || o.Duplicate {
 			t.Errorf("behind the window: %+v, want stored", o)
 		}
-		if got := held(t, tr, allDev); got != "first behind" {
+		if got := held(t, tr); got != "first behind" {
 			t.Errorf("held: %s", got)
 		}
 	})
@@ -123,7 +123,7 @@ func TestStoredTimesDifferWhereTheClockStands(t *testing.T) {
 		publish(t, tr, record(orders, "a", "a"))
 		publish(t, tr, record(fills, "b", "b"))
 		publish(t, tr, record(orders, "c", "c"))
-		if got := held(t, tr, allDev); got != "a b c" {
+		if got := held(t, tr); got != "a b c" {
 			t.Errorf("merged by time: %s, want the order of storing", got)
 		}
 	})
