@@ -3,6 +3,7 @@ package bars
 import (
 	"compress/gzip"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -51,7 +52,7 @@ func Load(fsys fs.FS, name string, security *commonv1.SecurityId, limit int) ([]
 	var days []*barsv1.Bar
 	for limit == 0 || len(days) < limit {
 		row, err := r.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

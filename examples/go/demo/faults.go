@@ -64,7 +64,9 @@ func (s *Session) sendAgainAsNew(ctx context.Context, last, _ []ampybus.Envelope
 // bridge or a replay may: under publish ids that the broker has not seen.
 func (s *Session) storeTwice(ctx context.Context, _, _ []ampybus.Envelope) error {
 	s.say("duplicate: the first order and the first fill are stored a second time")
-	for _, pattern := range []string{s.Config.Topic("orders", "requests"), s.Config.Topic("fills", "events")} {
+	for _, pattern := range []string{
+		s.Config.Topic(ampybus.DomainOrders, "requests"), s.Config.Topic(ampybus.DomainFills, "events"),
+	} {
 		m, err := s.first(ctx, pattern)
 		if err != nil {
 			return err
@@ -79,8 +81,11 @@ func (s *Session) storeTwice(ctx context.Context, _, _ []ampybus.Envelope) error
 	return nil
 }
 
+// first is the session's first message on a pattern; it waits for it.
 func (s *Session) first(ctx context.Context, pattern string) (*ampybus.Message, error) {
-	for m, err := range s.bus.Read(ctx, ampybus.Range{Pattern: pattern, Start: s.Config.Since}) {
+	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
+	defer cancel()
+	for m, err := range s.bus.Read(ctx, ampybus.Range{Pattern: pattern, Start: s.Config.Since, Follow: true}) {
 		switch {
 		case err != nil:
 			return nil, err
@@ -88,11 +93,14 @@ func (s *Session) first(ctx context.Context, pattern string) (*ampybus.Message, 
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("nothing is stored on %s", pattern)
+	return nil, fmt.Errorf("wait for %s: %w", pattern, context.Cause(ctx))
 }
 
-// kill ends the positions service in the middle, and starts it again.
+// kill ends the positions service in the middle of its work, and starts it again.
 func (s *Session) kill(ctx context.Context, _, _ []ampybus.Envelope) (err error) {
+	if _, err := s.first(ctx, s.Config.Topic(ampybus.DomainPositions, "snapshots")); err != nil {
+		return err
+	}
 	if err := s.positions.Kill(); err != nil {
 		return err
 	}
@@ -123,7 +131,7 @@ func (s *Session) poison(ctx context.Context, _, now []ampybus.Envelope) error {
 // repair is the operator: it looks at the dead letter, mends the payload, and
 // sends it back to where it came from.
 func (s *Session) repair(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
+	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
 	defer cancel()
 	letters := ampybus.Range{Pattern: s.Config.Topic(ampybus.DomainDLQ, "bars"), Start: s.Config.Since, Follow: true}
 	for d, err := range s.bus.DeadLetters(ctx, letters) {
@@ -150,7 +158,8 @@ func (s *Session) repair(ctx context.Context) error {
 	return fmt.Errorf("wait for the dead letter: %w", context.Cause(ctx))
 }
 
-const repairTimeout = 30 * time.Second
+// faultTimeout bounds the wait for what a fault needs, or leads to.
+const faultTimeout = 30 * time.Second
 
 // rescale writes another scale into the first decimal of a batch.
 func rescale(payload []byte, scale int32) ([]byte, error) {

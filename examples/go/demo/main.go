@@ -50,6 +50,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	} else {
 		err = runDemo(ctx, args, stdout, stderr)
 	}
+	return exitCode(err, stderr)
+}
+
+func exitCode(err error, stderr io.Writer) int {
 	var failed *ProofError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
@@ -89,9 +93,13 @@ func (o *options) parse(args []string, stderr io.Writer) error {
 		}
 		return errUsage
 	}
-	if f.NArg() > 0 || o.bars < 0 || o.bars > 0 && o.bars < leastBars || o.pace < 0 {
-		f.Usage()
-		return errUsage
+	switch {
+	case f.NArg() > 0:
+		return refuse(f, "unexpected argument %q", f.Arg(0))
+	case o.bars != 0 && o.bars < leastBars:
+		return refuse(f, "--bars %d: at least %d, or 0 for all", o.bars, leastBars)
+	case o.pace < 0:
+		return refuse(f, "--pace %v: negative", o.pace)
 	}
 	return nil
 }

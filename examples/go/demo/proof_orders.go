@@ -48,11 +48,11 @@ func everyOrderHasItsDecision(e *Evidence) (string, error) {
 		if !ok || d.Payload.GetAction() == commonv1.ActionType_ACTION_TYPE_HOLD || d.StoredAt.After(o.StoredAt) {
 			return "", fmt.Errorf("order %s does not follow from a decision", o.Payload.GetClientOrderId())
 		}
-		if at := o.Payload.GetCreatedAt().AsTime(); !at.After(last[key.security]) {
+		at := o.Payload.GetCreatedAt().AsTime()
+		if !at.After(last[key.security]) {
 			return "", fmt.Errorf("order %s is stored behind a later one of its security", o.Payload.GetClientOrderId())
-		} else {
-			last[key.security] = at
 		}
+		last[key.security] = at
 	}
 	return fmt.Sprintf("orders     %d orders, each under one id, stored behind its decision and in its order", len(orders)), nil
 }

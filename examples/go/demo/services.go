@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -47,6 +48,13 @@ func playBars(ctx context.Context, bus *ampybus.Bus, c service.Config) error {
 	return bars.Feed{Weeks: weeks, Pace: 100 * time.Millisecond}.Run(ctx, bus, c)
 }
 
+// refuse says what is wrong with the arguments, and how they should be.
+func refuse(f *flag.FlagSet, format string, args ...any) error {
+	_, _ = fmt.Fprintf(f.Output(), format+"\n", args...)
+	f.Usage()
+	return errUsage
+}
+
 // runService runs one service until it is told to end.
 func runService(ctx context.Context, name string, args []string, stderr io.Writer) error {
 	var (
@@ -65,14 +73,18 @@ func runService(ctx context.Context, name string, args []string, stderr io.Write
 	f.DurationVar(&c.Lease, "lease", 0, "how long a killed instance keeps others waiting; 0: 10s")
 	f.BoolVar(&tied, "tied", false, "end when standard input ends, as it does with the parent process")
 	err := f.Parse(args)
-	if err == nil && since != "" {
-		c.Since, err = time.Parse(time.RFC3339Nano, since)
-	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return err
-	case err != nil || f.NArg() > 0:
+	case err != nil:
 		return errUsage
+	case f.NArg() > 0:
+		return refuse(f, "unexpected argument %q", f.Arg(0))
+	}
+	if since != "" {
+		if c.Since, err = time.Parse(time.RFC3339Nano, since); err != nil {
+			return refuse(f, "--since: %v", err)
+		}
 	}
 	open, err := service.Dial(bus)
 	if err != nil {

@@ -46,26 +46,8 @@ type Session struct {
 
 // Play runs the system, breaks it on the way, and proves that it held. An error
 // that is a *ProofError means that it did not.
-func (s *Session) Play(ctx context.Context) (err error) {
-	ctx, s.fail = context.WithCancelCause(ctx)
-	defer s.fail(nil)
-	s.started = time.Now()
-	s.meter = service.NewMeter(operatorName, operatorName+"-1")
-	if s.bus, err = s.Open(s.meter); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.bus.Close()) }()
-	if err := s.trade(ctx); err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-			return cause // a service failed, and the rest follows from that
-		}
-		return err
-	}
-	if err := s.meter.Publish(ctx, s.bus, s.config(operatorName)); err != nil {
-		return err
-	}
-	s.say("all services have ended; reading back what the broker holds")
-	e, err := s.gather(ctx)
+func (s *Session) Play(ctx context.Context) error {
+	e, err := s.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,6 +55,29 @@ func (s *Session) Play(ctx context.Context) (err error) {
 	e.table(s.Out)
 	s.printf("\n")
 	return e.prove(s.Out)
+}
+
+// run is Play without its verdict.
+func (s *Session) run(ctx context.Context) (e *Evidence, err error) {
+	ctx, s.fail = context.WithCancelCause(ctx)
+	defer s.fail(nil)
+	s.started = time.Now()
+	s.meter = service.NewMeter(operatorName, operatorName+"-1")
+	if s.bus, err = s.Open(s.meter); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.bus.Close()) }()
+	if err := s.trade(ctx); err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			return nil, cause // a service failed, and the rest follows from that
+		}
+		return nil, err
+	}
+	if err := s.meter.Publish(ctx, s.bus, s.config(operatorName)); err != nil {
+		return nil, err
+	}
+	s.say("all services have ended; reading back what the broker holds")
+	return s.gather(ctx)
 }
 
 // trade runs the services until the last bar has had all its consequences.
@@ -117,11 +122,19 @@ func groups() []string {
 }
 
 // ready waits until each group is owned: what is published earlier would wait
-// for its consumer, and that is not the latency of a running system.
+// for its consumer, and that is not the latency of a running system. Nothing
+// else depends on it, so it does not insist: a broker may make a log only when
+// something is published, and has no lane of it before.
 func (s *Session) ready(ctx context.Context) error {
-	return s.await(ctx, "has not started", func(l ampybus.Lag) bool {
+	soon, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err := s.await(soon, "has not started", func(l ampybus.Lag) bool {
 		return len(l.Lanes) > 0 && !slices.ContainsFunc(l.Lanes, func(x driver.LaneState) bool { return x.Owner == "" })
 	})
+	if soon.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // settle waits until each group has finished what the one before it caused.
@@ -129,13 +142,13 @@ func (s *Session) ready(ctx context.Context) error {
 // follows from: so when a group has finished all, its consequences are all
 // there, and it is the next one's turn.
 func (s *Session) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	return s.await(ctx, "has not finished", func(l ampybus.Lag) bool { return l.Pending == 0 })
 }
 
 // await waits for one group after the other.
 func (s *Session) await(ctx context.Context, missing string, done func(ampybus.Lag) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
-	defer cancel()
 	poll := time.NewTicker(awaitPoll)
 	defer poll.Stop()
 	for _, group := range groups() {
@@ -158,8 +171,9 @@ func (s *Session) await(ctx context.Context, missing string, done func(ampybus.L
 }
 
 const (
-	awaitTimeout = time.Minute
-	awaitPoll    = 20 * time.Millisecond
+	readyTimeout  = 5 * time.Second
+	settleTimeout = time.Minute
+	awaitPoll     = 20 * time.Millisecond
 )
 
 // operatorName stands for the session itself in metrics.

@@ -18,8 +18,9 @@ import (
 const (
 	// Name is the service's name.
 	Name = "monitor"
-	// MetricsGroup and PositionsGroup are its groups.
-	MetricsGroup   = "monitor-metrics"
+	// MetricsGroup is its group on metrics.v1.
+	MetricsGroup = "monitor-metrics"
+	// PositionsGroup is its group on positions.v1.
 	PositionsGroup = "monitor-positions"
 )
 
@@ -144,7 +145,7 @@ func (d *Dashboard) each(name string, l Labels, f func(float64)) {
 }
 
 func (l Labels) match(s Labels) bool {
-	any := func(want, has string) bool { return want == "" || want == has }
-	return any(l.Service, s.Service) && any(l.Instance, s.Instance) && any(l.Domain, s.Domain) &&
-		any(l.Group, s.Group) && any(l.Result, s.Result) && any(l.Quantile, s.Quantile)
+	ok := func(want, has string) bool { return want == "" || want == has }
+	return ok(l.Service, s.Service) && ok(l.Instance, s.Instance) && ok(l.Domain, s.Domain) &&
+		ok(l.Group, s.Group) && ok(l.Result, s.Result) && ok(l.Quantile, s.Quantile)
 }

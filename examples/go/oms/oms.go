@@ -23,9 +23,10 @@ import (
 const (
 	// Name is the service's name.
 	Name = "oms"
-	// SignalsGroup and FillsGroup are its groups.
+	// SignalsGroup is its group on signals.v1.
 	SignalsGroup = "oms-signals"
-	FillsGroup   = "oms-fills"
+	// FillsGroup is its group on fills.v1.
+	FillsGroup = "oms-fills"
 	// MetricOpenOrders counts the orders that are not filled completely.
 	MetricOpenOrders = "oms.open_orders"
 
