@@ -128,9 +128,10 @@ func Decompress(encoding string, b []byte, l InflateLimits) ([]byte, error) {
 	limit := l.limit(len(b))
 	var out bytes.Buffer
 	out.Grow(sizeHint(b) + bytes.MinRead)
-	total, err := inflate(&out, b, min(limit, inflateEager))
+	_, err := inflate(&out, b, min(limit, inflateEager))
 	var over *overLimitError
 	if errors.As(err, &over) && limit > inflateEager {
+		var total int64
 		if total, err = inflate(io.Discard, b, limit); err == nil {
 			out = bytes.Buffer{}
 			out.Grow(int(total) + bytes.MinRead)

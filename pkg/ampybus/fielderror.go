@@ -38,7 +38,7 @@ func (e *FieldError) Reason() string {
 // FieldErrors lists every *FieldError in err, in the order in which they were
 // joined.
 func FieldErrors(err error) []*FieldError {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // it unwraps by itself, to find all and not only the first
 	case nil:
 		return nil
 	case *FieldError:

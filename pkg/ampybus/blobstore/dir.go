@@ -41,7 +41,7 @@ func OpenDir(dir string) (*Dir, error) {
 	return &Dir{root: root}, nil
 }
 
-// Rules: the file scheme, and no host.
+// Rules allows the file scheme, without a host.
 func (d *Dir) Rules() ampybus.BlobRules {
 	return ampybus.BlobRules{Schemes: []string{fileScheme}, Hosts: []string{""}}
 }

@@ -22,7 +22,7 @@ type Memory struct {
 	objects map[string][]byte
 }
 
-// Rules: the mem scheme, and no host.
+// Rules allows the mem scheme, without a host.
 func (m *Memory) Rules() ampybus.BlobRules {
 	return ampybus.BlobRules{Schemes: []string{memoryScheme}, Hosts: []string{""}}
 }
