@@ -71,7 +71,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 		return e.retry(l, it, t, m, fmt.Errorf("look up duplicates: %w", err))
 	case seen == SeenSame:
 		if t.Parked {
-			e.free(t.Key, m.Headers.MessageID)
+			e.applied(t.Key)
 		}
 		e.consumed(m, ResultDuplicate, "", 0, nil)
 		return keyed.Verdict{Outcome: keyed.Done}
@@ -95,7 +95,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 		return e.retry(l, it, t, m, fmt.Errorf("mark as applied: %w", err))
 	}
 	if t.Parked {
-		e.free(t.Key, m.Headers.MessageID)
+		e.applied(t.Key)
 	}
 	e.consumed(m, ResultOK, "", took, nil)
 	return keyed.Verdict{Outcome: keyed.Done}

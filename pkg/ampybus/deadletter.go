@@ -30,7 +30,8 @@ func (e *engine) bury(l *lane, it *item, m *Message, reason string) keyed.Verdic
 		e.halt(fmt.Errorf("group %s: %s: %w (%s)", e.c.Group, m.Origin(), errNestedDeadLetter, reason))
 		return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true, After: time.Second}
 	}
-	if err := e.store(l.ctx, it, m, reason); err != nil && !mutant.On("ack-before-dlq") {
+	at, err := e.store(l.ctx, it, m, reason)
+	if err != nil && !mutant.On("ack-before-dlq") {
 		if e.releasing(l) {
 			return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true}
 		}
@@ -48,7 +49,7 @@ func (e *engine) bury(l *lane, it *item, m *Message, reason string) keyed.Verdic
 	if !e.parksDomain(domainOf(m.Topic)) {
 		return keyed.Verdict{Outcome: keyed.Dead}
 	}
-	return keyed.Verdict{Outcome: keyed.Dead, Park: true, Cause: e.hold(it.key(), m)}
+	return keyed.Verdict{Outcome: keyed.Dead, Park: true, Cause: e.hold(it.key(), m, at)}
 }
 
 func (e *engine) parksDomain(domain string) bool {
@@ -69,13 +70,13 @@ func (e *engine) halt(err error) {
 	e.quit()
 }
 
-func (e *engine) store(ctx context.Context, it *item, m *Message, reason string) error {
+// store publishes the dead letter and returns where it lies.
+func (e *engine) store(ctx context.Context, it *item, m *Message, reason string) (at string, err error) {
 	rec := deadRecord(it.d.Record, m, DLQInfo{
 		Reason: reason, Topic: m.Topic, Group: e.c.Group, Attempts: it.runs,
 		At: time.Now().UTC(), Origin: m.Origin(),
 	})
-	_, err := e.bus.forward(ctx, rec, m.Headers, false)
-	return err
+	return e.bus.forward(ctx, rec, m.Headers, false)
 }
 
 // deadRecord makes the dead letter of a record: its bytes as they arrived,

@@ -120,8 +120,9 @@ func TestARedriveSendsTheSameMessageBackOnce(t *testing.T) {
 		if kept := w.read(newsDLQ); len(kept) != 2 {
 			t.Errorf("%d dead letters are kept as evidence, want 2", len(kept))
 		}
-		if _, err := w.bus.Redrive(context.Background(), d, opts); err == nil {
-			t.Error("a second redrive of the same dead letter reported success")
+		again, err := w.bus.Redrive(context.Background(), d, opts) // as after a crash before the settlement
+		if err != nil || again != origin || len(w.read(newsTopic)) != len(news) {
+			t.Errorf("redriven again: %s, %v; %d records, want the copy at %s and no other", again, err, len(w.read(newsTopic)), origin)
 		}
 	})
 }
@@ -226,6 +227,50 @@ func TestACrashBehindADeadLetterNeitherRunsNorRepeatsIt(t *testing.T) {
 		w.mustStop(stop)
 		if got.of("a") != "[1 2]" {
 			t.Errorf("after the redrive: %s", got.of("a"))
+		}
+	})
+}
+
+func TestTwoDeadLettersOfOneMessageAreToldApart(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var got effects
+		broken := true
+		stop := w.consume(orders("g"), func(_ context.Context, m *ampybus.Message) error {
+			if broken {
+				return ampybus.Permanent(errHandler)
+			}
+			got.add(m)
+			return nil
+		})
+		e := w.publish(ordersTopic, "a", "1")
+		w.again(e, "1")
+		w.publish(ordersTopic, "a", "2")
+		settle(time.Minute)
+		broken = false
+		open := w.open(ordersDLQ)
+		if len(open) != 3 {
+			t.Fatalf("%d dead letters, want 3", len(open))
+		}
+		if err := w.bus.Discard(context.Background(), open[1], ampybus.SettleOptions{Reason: "a repeat", Requester: "test@1"}); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Minute)
+		w.publish(ordersTopic, "a", "3") // the first is still open
+		settle(time.Minute)
+		if got.count() != 0 {
+			t.Errorf("discarding the repeat let %v overtake", got.all)
+		}
+		for _, d := range w.open(ordersDLQ) {
+			if _, err := w.bus.Redrive(context.Background(), d, ampybus.RedriveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle(time.Minute)
+		w.publish(ordersTopic, "a", "4")
+		settle(time.Minute)
+		w.mustStop(stop)
+		if got.of("a") != "[1 2 3 4]" {
+			t.Errorf("effects %s", got.of("a"))
 		}
 	})
 }

@@ -23,9 +23,10 @@ import (
 // parkedKey lists a key's open dead letters, oldest first.
 type parkedKey struct{ open []letter }
 
-// letter identifies a dead letter's message, and which copy of it died: only a
-// copy with a higher retry_count was redriven.
+// letter is an open dead letter: where it lies, whose it is, and which copy of
+// the message died: only a copy with a higher retry_count was redriven.
 type letter struct {
+	at    string // origin of the dead letter itself
 	id    string
 	retry int
 }
@@ -33,11 +34,17 @@ type letter struct {
 // cause names the message that the key waits for.
 func (p *parkedKey) cause() string { return p.open[0].id }
 
-// put takes l in, or a later copy's death in the place of an earlier one's.
+// put takes l in: a redriven copy's death in the place of the one before, a
+// death that is known already not at all.
 func (p *parkedKey) put(l letter) {
-	if i := slices.IndexFunc(p.open, func(x letter) bool { return x.id == l.id }); i >= 0 {
-		p.open[i].retry = max(p.open[i].retry, l.retry)
-		return
+	for i, x := range p.open {
+		switch {
+		case x.at == l.at:
+			return
+		case x.id == l.id && x.retry < l.retry:
+			p.open[i] = l
+			return
+		}
 	}
 	p.open = append(p.open, l)
 }
@@ -55,9 +62,9 @@ func (e *engine) awaits(key string, m *Message) bool {
 	return p != nil && p.cause() == letterID(m.Headers, m.Origin()) && m.Headers.RetryCount > p.open[0].retry
 }
 
-// hold parks a key behind the dead letter of m and returns the message that
-// the key now waits for.
-func (e *engine) hold(key string, m *Message) string {
+// hold parks a key behind the dead letter of m, which lies at the given origin,
+// and returns the message that the key now waits for.
+func (e *engine) hold(key string, m *Message, at string) string {
 	id := letterID(m.Headers, m.Origin())
 	e.mu.Lock()
 	p := e.parked[key]
@@ -66,7 +73,7 @@ func (e *engine) hold(key string, m *Message) string {
 		p = &parkedKey{}
 		e.parked[key] = p
 	}
-	p.put(letter{id, m.Headers.RetryCount})
+	p.put(letter{at, id, m.Headers.RetryCount})
 	cause := p.cause()
 	e.mu.Unlock()
 	if fresh {
@@ -76,16 +83,28 @@ func (e *engine) hold(key string, m *Message) string {
 	return cause
 }
 
-// free takes a message off its key's open dead letters, and lets the key go
-// when none is left.
-func (e *engine) free(key, messageID string) {
+// applied takes the oldest of a key's open dead letters off: its redriven copy
+// was applied.
+func (e *engine) applied(key string) {
+	e.free(key, func(p *parkedKey) { p.open = p.open[1:] })
+}
+
+// discarded takes the dead letter at origin off.
+func (e *engine) discarded(key, origin string) {
+	e.free(key, func(p *parkedKey) {
+		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return l.at == origin })
+	})
+}
+
+// free takes dead letters off a parked key, and lets it go when none is left.
+func (e *engine) free(key string, take func(*parkedKey)) {
 	e.mu.Lock()
 	p := e.parked[key]
 	if p == nil {
 		e.mu.Unlock()
 		return
 	}
-	p.open = slices.DeleteFunc(p.open, func(l letter) bool { return l.id == messageID })
+	take(p)
 	gone := len(p.open) == 0
 	if gone {
 		delete(e.parked, key)
@@ -160,8 +179,7 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 	if err != nil {
 		return err
 	}
-	var seen []DeadLetter // in log order, one for each message: its latest
-	at := make(map[string]int)
+	keys := make(map[string]*parkedKey)
 	for m, err := range e.bus.Read(ctx, Range{Pattern: topic}) {
 		if m == nil && isGap(err) {
 			continue
@@ -174,30 +192,24 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 		if h.DLQ.Group != e.c.Group || !ok || !laneOf(lane, log) {
 			continue
 		}
-		id := letterID(*h, h.DLQ.Origin)
-		if i, known := at[id]; known {
-			seen[i].Message = m
-			continue
-		}
-		at[id] = len(seen)
-		seen = append(seen, DeadLetter{Message: m})
-	}
-	for _, d := range seen {
-		if applied(settled[d.Origin()], lane, from) {
-			continue
-		}
-		p := open[d.Headers.PartitionKey]
+		p := keys[h.PartitionKey]
 		if p == nil {
 			p = &parkedKey{}
-			open[d.Headers.PartitionKey] = p
+			keys[h.PartitionKey] = p
 		}
-		p.put(letter{letterID(d.Headers, d.Headers.DLQ.Origin), d.Headers.RetryCount})
+		p.put(letter{m.Origin(), letterID(*h, h.DLQ.Origin), h.RetryCount})
+	}
+	for key, p := range keys {
+		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return finished(settled[l.at], lane, from) })
+		if len(p.open) > 0 {
+			open[key] = p
+		}
 	}
 	return nil
 }
 
-// applied reports whether a dead letter no longer holds its key.
-func applied(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool {
+// finished reports whether a dead letter no longer holds its key.
+func finished(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool {
 	switch {
 	case s == nil:
 		return false
@@ -251,7 +263,7 @@ func (e *engine) followSettlements(topic string) {
 			continue
 		}
 		if s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN {
-			e.free(s.GetPartitionKey(), s.GetMessageId())
+			e.discarded(s.GetPartitionKey(), s.GetOrigin())
 		}
 	}
 }

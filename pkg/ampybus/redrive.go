@@ -37,8 +37,9 @@ type RedriveOptions struct {
 // Redrive publishes a dead letter again on the topic that it came from: the
 // same message_id, retry_count + 1, the dlq_* headers gone. When the broker has
 // stored it, the settlement is recorded. It returns where the new copy is
-// stored. A crash in between leaves the dead letter open, and redriving it
-// again makes at worst a duplicate that consumers drop by its message_id.
+// stored. A crash in between leaves the dead letter open; redriving it again
+// finds the copy within the broker's dedupe window, and makes a duplicate that
+// consumers drop by its message_id later than that.
 //
 // A target in another env or domain than the dead-letter topic's own is
 // refused: the header may be forged.
@@ -54,8 +55,7 @@ func (b *Bus) Redrive(ctx context.Context, d *DeadLetter, o RedriveOptions) (ori
 		}
 	}
 	origin, err = b.Forward(ctx, Forward{
-		Topic: d.Target, Headers: h, Wire: wire, RefuseDuplicate: true,
-		ID: fmt.Sprintf("%s.redrive.%d", h.MessageID, h.RetryCount),
+		Topic: d.Target, Headers: h, Wire: wire, ID: redriveID(d, h, o),
 	})
 	if err != nil {
 		return "", fmt.Errorf("redrive %s: %w", d.Origin(), err)
@@ -69,8 +69,26 @@ func (b *Bus) Redrive(ctx context.Context, d *DeadLetter, o RedriveOptions) (ori
 	})
 }
 
-// Discard settles a dead letter without sending it back.
+// redriveID is the publish id of a redriven copy. It names the dead letter, so
+// that two of one message are two copies, and a redrive that crashed before
+// its settlement finds its own copy again instead of making a second.
+func redriveID(d *DeadLetter, h Headers, o RedriveOptions) string {
+	id := fmt.Sprintf("%s.redrive.%d.%s", h.MessageID, h.RetryCount, d.Origin())
+	if o.Payload != nil {
+		id += "." + h.PayloadHash
+	}
+	if d.Settled != "" { // forced once more: not the copy that was sent before
+		id += "." + NewID()
+	}
+	return id
+}
+
+// Discard settles a dead letter without sending it back. One that is settled
+// already is refused.
 func (b *Bus) Discard(ctx context.Context, d *DeadLetter, o SettleOptions) error {
+	if d.Settled != "" {
+		return fmt.Errorf("discard %s: %w: it is settled already (%s)", d.Origin(), ErrRedriveRefused, d.Settled)
+	}
 	return b.settle(ctx, d, &controlv1.DeadLetterSettlement{
 		Outcome: controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_DISCARDED,
 		Reason:  o.Reason, Requester: o.Requester,
