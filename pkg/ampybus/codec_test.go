@@ -116,11 +116,15 @@ func checkCode(t *testing.T, err error, code string) {
 func TestManyEmptyMembersAreRefusedQuickly(t *testing.T) {
 	empty := gz(t, nil)
 	input := bytes.Repeat(empty, 45_000)
-	start := time.Now()
-	_, err := Decompress(EncodingGzip, input, InflateLimits{})
-	checkCode(t, err, "decode:gzip_trailing")
-	if took := time.Since(start); took > 10*time.Millisecond {
-		t.Errorf("took %v", took)
+	fastest := time.Hour // of several, because the machine does other things too
+	for range 5 {
+		start := time.Now()
+		_, err := Decompress(EncodingGzip, input, InflateLimits{})
+		fastest = min(fastest, time.Since(start))
+		checkCode(t, err, "decode:gzip_trailing")
+	}
+	if fastest > 10*time.Millisecond {
+		t.Errorf("took %v", fastest)
 	}
 }
 
