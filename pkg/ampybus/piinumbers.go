@@ -92,7 +92,7 @@ func ibanLength(country string) int {
 // hasIBAN finds account numbers, also written in groups of four.
 func hasIBAN(s string) bool {
 	for i := 0; i+15 <= len(s); i++ {
-		if !edgeBefore(s, i) || s[i] < 'A' || s[i] > 'Z' {
+		if !isDigit(s[i+2]) || !isDigit(s[i+3]) || !edgeBefore(s, i) {
 			continue
 		}
 		if want := ibanLength(s[i : i+2]); want > 0 && isIBAN(s[i:], want) {
