@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,17 @@ import (
 )
 
 func TestMain(m *testing.M) { brokertest.Main(m) }
+
+// testLease is short: takeovers wait for it.
+const testLease = 600 * time.Millisecond
+
+// testPatience is short where failure is expected.
+func testPatience() time.Duration {
+	if os.Getenv("AMPY_MUTANT") != "" {
+		return 6 * time.Second
+	}
+	return 30 * time.Second
+}
 
 // testAckTimeout keeps uncertain outcomes from taking long, and is enough for
 // a loaded machine.

@@ -163,8 +163,9 @@ func (d *durable) remake(ctx context.Context, floor uint64) error {
 // ack acknowledges everything up to the record with these sequences and waits
 // for the server's word.
 func (t *Transport) ack(ctx context.Context, prefix string, pos, seq uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	_, err := t.nc.RequestWithContext(ctx, fmt.Sprintf("%s.1.%d.%d.0.0", prefix, pos, seq), []byte("+ACK"))
+	err := t.guard(ctx, prefix, func(ctx context.Context) error {
+		_, err := t.nc.RequestWithContext(ctx, fmt.Sprintf("%s.1.%d.%d.0.0", prefix, pos, seq), []byte("+ACK"))
+		return err
+	})
 	return requestError("acknowledge", err)
 }

@@ -77,7 +77,7 @@ func (t *Transport) leaseState(ctx context.Context, group string, s *driver.Lane
 	if err != nil {
 		return requestError("open the lease bucket", err)
 	}
-	e, _, err := readLease(ctx, kv, leaseKey(group, s.Log))
+	e, _, err := t.readLease(ctx, kv, leaseKey(group, s.Log))
 	if err != nil {
 		return err
 	}

@@ -94,13 +94,15 @@ func (t *Transport) leases(ctx context.Context) (jetstream.KeyValue, error) {
 
 // read fetches the entry. A missing one is the zero entry at revision 0.
 func (l *lease) read(ctx context.Context) (leaseEntry, uint64, error) {
-	return readLease(ctx, l.kv, l.key)
+	return l.t.readLease(ctx, l.kv, l.key)
 }
 
-func readLease(ctx context.Context, kv jetstream.KeyValue, key string) (leaseEntry, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	v, err := kv.Get(ctx, key)
+func (t *Transport) readLease(ctx context.Context, kv jetstream.KeyValue, key string) (leaseEntry, uint64, error) {
+	var v jetstream.KeyValueEntry
+	err := t.guard(ctx, "$JS.API.", func(ctx context.Context) (err error) {
+		v, err = kv.Get(ctx, key)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrKeyDeleted) {
 		return leaseEntry{}, 0, nil
 	}
@@ -117,17 +119,18 @@ func readLease(ctx context.Context, kv jetstream.KeyValue, key string) (leaseEnt
 // write stores the entry if nobody else wrote since rev. conflict means that
 // somebody did.
 func (l *lease) write(ctx context.Context, e leaseEntry, rev uint64) (newRev uint64, conflict bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
 	value, err := json.Marshal(e)
 	if err != nil {
 		return 0, false, err
 	}
-	if rev == 0 {
-		newRev, err = l.kv.Create(ctx, l.key, value)
-	} else {
-		newRev, err = l.kv.Update(ctx, l.key, value, rev)
-	}
+	err = l.t.guard(ctx, leaseSubject(l.key), func(ctx context.Context) (err error) {
+		if rev == 0 {
+			newRev, err = l.kv.Create(ctx, l.key, value)
+		} else {
+			newRev, err = l.kv.Update(ctx, l.key, value, rev)
+		}
+		return err
+	})
 	if err != nil && isWrongRevision(err) {
 		return 0, true, nil
 	}

@@ -22,6 +22,8 @@ func TestPromises(t *testing.T) {
 	drivertest.Run(t, drivertest.Harness{
 		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{}) },
 		BrokerFuncs: serverFuncs,
+		Lease:       testLease,
+		Patience:    testPatience(),
 	})
 }
 
@@ -31,6 +33,8 @@ func TestPromisesOnOlderServers(t *testing.T) {
 	drivertest.Run(t, drivertest.Harness{
 		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{noReset: true, batch: batchNever}) },
 		BrokerFuncs: serverFuncs,
+		Lease:       testLease,
+		Patience:    testPatience(),
 	})
 }
 
@@ -38,5 +42,7 @@ func TestPromisesWithBatches(t *testing.T) {
 	drivertest.Run(t, drivertest.Harness{
 		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{batch: batchAlways}) },
 		BrokerFuncs: serverFuncs,
+		Lease:       testLease,
+		Patience:    testPatience(),
 	})
 }

@@ -117,7 +117,9 @@ func (t *Transport) release(c child) {
 }
 
 // guard runs f, a request on subject, and ends it at once when the server
-// refuses the subject: the client itself would wait for its full timeout.
+// refuses the subject or the connection breaks: the client itself would wait
+// for its full timeout. After a broken connection the request may have been
+// carried out.
 func (t *Transport) guard(ctx context.Context, subject string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -134,7 +136,7 @@ func (t *Transport) guard(ctx context.Context, subject string, f func(context.Co
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, driver.ErrPermission) {
+	if cause := context.Cause(ctx); errors.Is(cause, driver.ErrPermission) || errors.Is(cause, errInterrupted) {
 		return cause
 	}
 	return err
@@ -175,6 +177,11 @@ func (t *Transport) refuse(subject, verb string) {
 
 func (t *Transport) onDisconnect(_ *nats.Conn, err error) {
 	t.acks.failAll()
+	t.mu.Lock()
+	for g := range t.guards {
+		g.cancel(fmt.Errorf("%w: %w", driver.ErrUnavailable, errInterrupted))
+	}
+	t.mu.Unlock()
 	if !t.isClosed() {
 		t.log.Warn("nats: disconnected", "server", t.nc.ConnectedServerName(), "error", err)
 	}
