@@ -79,7 +79,8 @@ type Feed struct {
 	Before func(ctx context.Context, week int, es []ampybus.Envelope) error
 }
 
-// Run publishes all weeks, and returns when the last one is stored.
+// Run publishes all weeks and returns when the last one is stored, or when ctx
+// ends.
 func (f Feed) Run(ctx context.Context, bus *ampybus.Bus, c service.Config) error {
 	tick := time.NewTicker(max(f.Pace, time.Nanosecond))
 	defer tick.Stop()
@@ -93,13 +94,13 @@ func (f Feed) Run(ctx context.Context, bus *ampybus.Bus, c service.Config) error
 				return err
 			}
 		}
-		if err := bus.PublishBatch(ctx, es...); err != nil {
+		if err := bus.PublishBatch(ctx, es...); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("week %d: %w", i, err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		}
 	}
 	return nil

@@ -68,8 +68,8 @@ func (s *Session) run(ctx context.Context) (e *Evidence, err error) {
 	}
 	defer func() { err = errors.Join(err, s.bus.Close()) }()
 	if err := s.trade(ctx); err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-			return nil, cause // a service failed, and the rest follows from that
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx) // the rest follows from that
 		}
 		return nil, err
 	}
@@ -105,6 +105,9 @@ func (s *Session) trade(ctx context.Context) (err error) {
 	feed := bars.Feed{Weeks: s.Weeks, Pace: s.Pace, Before: s.faults()}
 	if err := service.Host(ctx, s.Open, bars.Name, feed.Run, s.config(bars.Name)); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	s.say("all bars are published")
 	if err := <-s.operator; err != nil {
