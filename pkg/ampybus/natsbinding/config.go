@@ -61,6 +61,9 @@ type Config struct {
 	// Replicas of the streams this binding creates. Zero: the domain's, but no
 	// more than the cluster can hold; one on a single server.
 	Replicas int
+	// MonitorURL is the server's monitoring endpoint, http://host:8222. Only
+	// Doctor uses it: durability settings are visible there and nowhere else.
+	MonitorURL string
 	// Layout says which stream holds a topic. Nil: DefaultLayout.
 	Layout *Layout
 	// Logger receives what an operator should know: an adopted stream, a lost
