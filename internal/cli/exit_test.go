@@ -41,8 +41,13 @@ func TestAConnectionThatFailsEndsEveryCommandWithItsCode(t *testing.T) {
 	} {
 		h.err = fmt.Errorf("connect: %w", err)
 		for _, args := range [][]string{
-			pubEmptyArgs(), {"sub", "--subject", "ampy.>"}, {"streams"}, {"lag", "--group", "g"}, {"doctor"},
-			{"dlq-inspect", "--subject", "ampy.dev.dlq.>"}, {"dlq-redrive", "--subject", "ampy.dev.dlq.>"},
+			pubEmptyArgs(),
+			{"sub", "--subject", "ampy.>"},
+			{"streams"},
+			{"lag", "--group", "g"},
+			{"doctor"},
+			{"dlq-inspect", "--subject", "ampy.dev.dlq.>"},
+			{"dlq-redrive", "--subject", "ampy.dev.dlq.>"},
 			{"dlq-discard", "--subject", "ampy.dev.dlq.>", "--pk", "k", "--reason", "r"},
 			{"bench-pub", "--topic", topic, "--count", "1"},
 			{"replay", "--env", "dev", "--domain", "bars", "--key", "k", "--reason", "r"},

@@ -66,10 +66,16 @@ func TestNothingFromTheBrokerReachesATerminalUnescaped(t *testing.T) {
 func (h *harness) storeHostile(topic, s string, i int) {
 	h.t.Helper()
 	hs := []driver.Header{
-		{Name: "x-" + s, Value: s}, {Name: "raw_headers", Value: s}, {Name: ampybus.HeaderContentType, Value: ampybus.ContentTypeProtobuf},
-		{Name: ampybus.HeaderMessageID, Value: ampybus.NewID()}, {Name: ampybus.HeaderSchemaFQDN, Value: "ampy.bars.v1.BarBatch"},
-		{Name: ampybus.HeaderProducedAt, Value: "2025-09-05T19:31:01Z"}, {Name: ampybus.HeaderPartitionKey, Value: s},
-		{Name: ampybus.HeaderProducer, Value: s}, {Name: ampybus.HeaderSource, Value: s}, {Name: ampybus.HeaderRunID, Value: s},
+		{Name: "x-" + s, Value: s},
+		{Name: "raw_headers", Value: s},
+		{Name: ampybus.HeaderContentType, Value: ampybus.ContentTypeProtobuf},
+		{Name: ampybus.HeaderMessageID, Value: ampybus.NewID()},
+		{Name: ampybus.HeaderSchemaFQDN, Value: "ampy.bars.v1.BarBatch"},
+		{Name: ampybus.HeaderProducedAt, Value: "2025-09-05T19:31:01Z"},
+		{Name: ampybus.HeaderPartitionKey, Value: s},
+		{Name: ampybus.HeaderProducer, Value: s},
+		{Name: ampybus.HeaderSource, Value: s},
+		{Name: ampybus.HeaderRunID, Value: s},
 		{Name: ampybus.HeaderTopic, Value: topic},
 	}
 	if i%3 == 0 { // headers that cannot even be read

@@ -16,19 +16,32 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	commands := [][]string{
-		{"streams"}, {"doctor"}, {"sub", "--subject", "ampy.>", "--no-follow"},
-		pubEmptyArgs(), {"lag", "--group", "g"}, {"dlq-inspect", "--subject", "ampy.dev.dlq.>"},
-		{"dlq-redrive", "--subject", "ampy.dev.dlq.>"}, {"bench-pub", "--topic", topic, "--count", "1"},
+		{"streams"},
+		{"doctor"},
+		{"sub", "--subject", "ampy.>", "--no-follow"},
+		pubEmptyArgs(),
+		{"lag", "--group", "g"},
+		{"dlq-inspect", "--subject", "ampy.dev.dlq.>"},
+		{"dlq-redrive", "--subject", "ampy.dev.dlq.>"},
+		{"bench-pub", "--topic", topic, "--count", "1"},
 		{"replay", "--env", "dev", "--domain", "bars", "--key", "k", "--reason", "r"},
 	}
 	credentials := [][]string{
-		{"--user", "u", "--pass", canary}, {"--user", "u", "--pass-file", file}, {"--token", canary},
-		{"--nats", "nats://u:" + canary + "@127.0.0.1:1"}, {"--nats", "nats://" + canary + "@127.0.0.1:1"},
-		{"--bus", "bad://u:" + canary + "@h"}, {"--nats", "nats://u:" + canary + "@[::1"},
-		{"--nats", "nats://u:" + canary + "@h:99999"}, {"--nats", "nats://u:" + canary + "%zz@h:1"},
+		{"--user", "u", "--pass", canary},
+		{"--user", "u", "--pass-file", file},
+		{"--token", canary},
+		{"--nats", "nats://u:" + canary + "@127.0.0.1:1"},
+		{"--nats", "nats://" + canary + "@127.0.0.1:1"},
+		{"--bus", "bad://u:" + canary + "@h"},
+		{"--nats", "nats://u:" + canary + "@[::1"},
+		{"--nats", "nats://u:" + canary + "@h:99999"},
+		{"--nats", "nats://u:" + canary + "%zz@h:1"},
 		{"--nats", "u:" + canary + "@127.0.0.1:1"},
 		{"--user", "u", "--pass", canary, "--token", canary},
-		{"--pass", canary}, {"--pas=" + canary}, {"-p" + canary}, {"--token=" + canary, "--nkey", "nowhere"},
+		{"--pass", canary},
+		{"--pas=" + canary},
+		{"-p" + canary},
+		{"--token=" + canary, "--nkey", "nowhere"},
 	}
 	for _, command := range commands {
 		for _, c := range credentials {

@@ -38,13 +38,17 @@ func run(p cli.Program) {
 	os.Exit(cli.Main(ctx, p, os.Args[1:], cli.OSStreams()))
 }
 
+// scriptTimeout is far above what all scripts take together.
+const scriptTimeout = 2 * time.Minute
+
 func TestCommands(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir:      "testdata",
+		Deadline: time.Now().Add(scriptTimeout), // a command that hangs fails its script
 		Setup: func(e *testscript.Env) error {
 			s, err := natsserver.Start(natsserver.Config{Port: natsserver.RandomPort, StoreDir: filepath.Join(e.WorkDir, ".nats")})
 			if err != nil {
