@@ -54,6 +54,9 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if it.fault != nil {
 		return e.bury(l, it, m, reasonFor(it.fault, ReasonEnvelope))
 	}
+	if reason, yes := l.condemned(t.Pos); yes && !mutant.On("no-quarantine") {
+		return e.bury(l, it, m, reason)
+	}
 	if t.Parked && !mutant.On("run-parked") && !e.awaits(t.Key, m) {
 		return e.bury(l, it, m, ReasonPredecessorDead+":"+t.Predecessor)
 	}
@@ -83,10 +86,16 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if mutant.On("mark-before-effect") {
 		_ = e.c.Dedupe.Mark(l.ctx, m)
 	}
+	if err := e.mark(l.ctx, l, t.Pos); err != nil {
+		return e.retry(l, it, t, m, err)
+	}
 	start := time.Now()
 	e.begin(it, start)
 	err = e.handle(l.ctx, m)
 	took := time.Since(start)
+	if err := e.mark(l.ctx, l, 0); err != nil {
+		e.notice(Notice{Kind: NoticeTrouble, Lane: l.name, Text: "the end of an attempt could not be marked", Err: err})
+	}
 	if err != nil {
 		return e.failed(l, it, t, m, err, took)
 	}

@@ -274,3 +274,45 @@ func TestTwoDeadLettersOfOneMessageAreToldApart(t *testing.T) {
 		}
 	})
 }
+
+func TestAMessageThatKillsTheProcessIsQuarantined(t *testing.T) {
+	inWorld(t, func(w *world) {
+		for _, p := range []string{"1", "killer", "3"} {
+			w.publish(newsTopic, p, p)
+		}
+		var got effects
+		deaths := 0
+		for deaths < 10 {
+			tr := w.broker.Transport()
+			bus := ampybus.New(tr, ampybus.Options{})
+			died := false
+			stop := w.consumeOn(bus, news("g"), func(ctx context.Context, m *ampybus.Message) error {
+				if string(m.Payload) == "killer" {
+					died = true
+					tr.Crash() // as kill -9: nothing is reported, committed or given back
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				got.add(m)
+				return nil
+			})
+			settle(time.Minute)
+			_ = stop()
+			_ = bus.Close()
+			if !died {
+				break
+			}
+			deaths++
+		}
+		dead := w.read(newsDLQ)
+		if len(dead) != 1 || string(dead[0].Payload) != "killer" || ampybus.ReasonCode(dead[0].Headers.DLQ.Reason) != ampybus.ReasonCrashLoop {
+			t.Fatalf("%d dead letters after %d deaths", len(dead), deaths)
+		}
+		if deaths < 2 || deaths > 5 {
+			t.Errorf("quarantined after %d deaths", deaths)
+		}
+		if w.pending("g") != 0 || got.of("3") == "[]" {
+			t.Errorf("%d pending, effects %v", w.pending("g"), got.all)
+		}
+	})
+}

@@ -26,6 +26,7 @@ type engine struct {
 	stopping bool
 	running  int
 	health   health
+	suspects int   // lanes under suspicion: one message at a time
 	fault    error // what ended it early
 
 	parked       map[string]*parkedKey // guarded by mu
@@ -46,6 +47,10 @@ type lane struct {
 	committed uint64
 	paused    bool
 	draining  bool
+	suspect   bool   // its owners kept vanishing: see crashloop.go
+	culprit   uint64 // the position that must not run again
+	crashes   int
+	survivals int
 	ctx       context.Context // of its handlers
 	cancel    context.CancelFunc
 }
@@ -174,6 +179,7 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.mu.Lock()
 	e.lanes[ev.Lane] = l
+	e.suspect(l, ev)
 	e.core.Assign(ev.Lane, ev.Epoch, ev.From)
 	e.mu.Unlock()
 	e.notice(Notice{Kind: NoticeAssigned, Lane: ev.Lane, Text: fmt.Sprintf("owner at epoch %d from position %d", ev.Epoch, ev.From)})
@@ -235,6 +241,9 @@ func (e *engine) work() {
 
 // next hands out a task, or arms the timer for when there may be one.
 func (e *engine) next(now time.Time) (t keyed.Task[*item], probe, ok bool) {
+	if e.suspects > 0 && e.running > 0 {
+		return t, false, false // whoever finishes looks again
+	}
 	may, at := e.health.mayStart(now)
 	if !may {
 		if !at.IsZero() {
@@ -253,6 +262,7 @@ func (e *engine) next(now time.Time) (t keyed.Task[*item], probe, ok bool) {
 
 // finished lets the lane's next steps happen: more fetching, a commit.
 func (e *engine) finished(l *lane) {
+	e.survived(l)
 	if l.paused && e.core.CanFetch(l.name) {
 		l.paused = false
 		e.src.Pause(l.name, false)
@@ -294,6 +304,7 @@ func (e *engine) lose(name string, epoch uint64) {
 		return
 	}
 	l.cancel()
+	e.trust(l)
 	delete(e.lanes, name)
 	e.core.Revoke(name)
 }

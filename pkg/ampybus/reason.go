@@ -77,14 +77,11 @@ func headerText(s string, limit int) string {
 		if len(b) == limit {
 			break
 		}
-		if r < ' ' || r > '~' {
+		switch {
+		case r == '\n' || r == '\t':
+			r = ' '
+		case r < ' ' || r > '~':
 			r = '?'
-			if len(b) > 0 && b[len(b)-1] == ' ' {
-				continue
-			}
-			if r == '\n' || r == '\t' {
-				r = ' '
-			}
 		}
 		b = append(b, byte(r))
 	}

@@ -20,7 +20,8 @@ func (b *Bus) unpack(ctx context.Context, m *Message) error {
 			return err
 		}
 		payload = blob
-	} else if h.ContentEncoding != "" {
+	}
+	if h.ContentEncoding != "" {
 		plain, err := Decompress(h.ContentEncoding, payload, InflateLimits{})
 		if err != nil {
 			return err
@@ -37,6 +38,9 @@ func (b *Bus) unpack(ctx context.Context, m *Message) error {
 // fetch reads the payload that a blob pointer names.
 func (b *Bus) fetch(ctx context.Context, h *Headers) ([]byte, error) {
 	if b.opts.Blobs == nil {
+		if err := (BlobRules{}).Check(h.BlobRef); err != nil {
+			return nil, err
+		}
 		return nil, &PoisonError{Code: "blob", Err: fmt.Errorf("a blob pointer, and no blob store is configured (Options.Blobs)")}
 	}
 	return FetchBlob(ctx, b.opts.Blobs, *h)

@@ -98,6 +98,7 @@ func Promises() []Promise {
 		groupPromises(),
 		commitPromises(),
 		takeoverPromises(),
+		crashPromises(),
 		memberPromises(),
 		patternPromises(),
 		flowPromises(),

@@ -133,6 +133,7 @@ func (g *group) part(s *source) {
 	}
 	for _, ln := range g.lanes {
 		if ln.owner == s {
+			ln.crashes, ln.started = 0, 0
 			ln.release()
 		}
 	}

@@ -18,6 +18,9 @@ type lane struct {
 	owner *source
 	epoch uint64
 
+	crashes int    // owners in a row that vanished, without a commit in between
+	started uint64 // what the last owner had marked
+
 	// Of the present owner:
 	reset    uint64   // grows whenever delivery begins anew
 	next     uint64   // position behind the last record handed out
@@ -52,6 +55,7 @@ func (ln *lane) restart() {
 	maps.DeleteFunc(ln.counts, func(pos uint64, _ int) bool { return pos < max(ln.committed, ln.log.first) })
 	ev := ln.event(driver.Assigned)
 	ev.From = ln.committed
+	ev.Crashes, ev.Started = ln.crashes, ln.started
 	ln.owner.tell(ev)
 }
 
@@ -75,6 +79,9 @@ func (ln *lane) takeAwayIn(d time.Duration) {
 			return
 		}
 		ln.owner.tell(ln.event(driver.Lost))
+		if !ln.draining {
+			ln.crashes++
+		}
 		ln.release()
 		ln.group.balance()
 	})
@@ -125,6 +132,7 @@ func (ln *lane) commit(low uint64) {
 		return
 	}
 	ln.committed = low
+	ln.crashes, ln.started = 0, 0
 	n := sort.Search(len(ln.out), func(i int) bool { return ln.out[i] >= low })
 	for _, pos := range ln.out[:n] {
 		delete(ln.counts, pos)

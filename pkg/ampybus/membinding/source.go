@@ -85,14 +85,36 @@ func (s *source) run() {
 
 // Commit moves the lane's committed position. While the client is cut off it
 // waits.
-func (s *source) Commit(ctx context.Context, lane string, epoch, low uint64) error {
-	for {
-		wait, err := s.commit(ctx, lane, epoch, low)
-		if err != nil {
-			return fmt.Errorf("commit lane %s below %d: %w", lane, low, err)
+func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) error {
+	err := s.asOwner(ctx, name, epoch, func(ln *lane) error {
+		if low > ln.log.next() {
+			return fmt.Errorf("the log ends at %d: %w", ln.log.next(), driver.ErrConfig)
 		}
+		ln.commit(low)
+		s.wakes()
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("commit lane %s below %d: %w", name, low, err)
+	}
+	return nil
+}
+
+// Mark implements driver.Source.
+func (s *source) Mark(ctx context.Context, name string, epoch, pos uint64) error {
+	err := s.asOwner(ctx, name, epoch, func(ln *lane) error { ln.started = pos; return nil })
+	if err != nil {
+		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+	}
+	return nil
+}
+
+// asOwner changes a lane that s owns at epoch, once the broker answers.
+func (s *source) asOwner(ctx context.Context, name string, epoch uint64, change func(*lane) error) error {
+	for {
+		wait, err := s.tryAsOwner(ctx, name, epoch, change)
 		if wait == nil {
-			return nil
+			return err
 		}
 		select {
 		case <-wait:
@@ -102,11 +124,11 @@ func (s *source) Commit(ctx context.Context, lane string, epoch, low uint64) err
 	}
 }
 
-// commit tries once; a channel to wait on means that no broker answers now.
-func (s *source) commit(ctx context.Context, lane string, epoch, low uint64) (<-chan struct{}, error) {
+// tryAsOwner tries once; a channel to wait on means that no broker answers now.
+func (s *source) tryAsOwner(ctx context.Context, name string, epoch uint64, change func(*lane) error) (<-chan struct{}, error) {
 	s.t.b.mu.Lock()
 	defer s.t.b.mu.Unlock()
-	ln := s.group.lanes[lane]
+	ln := s.group.lanes[name]
 	switch {
 	case s.left:
 		return nil, driver.ErrClosed
@@ -116,12 +138,8 @@ func (s *source) commit(ctx context.Context, lane string, epoch, low uint64) (<-
 		return nil, ctx.Err()
 	case !s.t.connected:
 		return s.t.changed, nil
-	case low > ln.log.next():
-		return nil, fmt.Errorf("the log ends at %d: %w", ln.log.next(), driver.ErrConfig)
 	}
-	ln.commit(low)
-	s.wakes()
-	return nil, nil
+	return nil, change(ln)
 }
 
 // Pause stops, or resumes, the delivery of a lane's records.

@@ -124,7 +124,9 @@ func (l *lane) own(ctx context.Context, epoch uint64) (assigned bool, err error)
 			pause(ctx, retryWait)
 			continue
 		}
-		if !l.s.send(ctx, driver.Event{Kind: driver.Assigned, Lane: l.name, Epoch: epoch, From: at.from}) {
+		if !l.s.send(ctx, driver.Event{
+			Kind: driver.Assigned, Lane: l.name, Epoch: epoch, From: at.from, Crashes: at.crashes, Started: at.started,
+		}) {
 			return assigned, ctx.Err()
 		}
 		assigned = true

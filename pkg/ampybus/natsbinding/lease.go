@@ -28,6 +28,10 @@ type leaseEntry struct {
 	Floor  uint64    `json:"floor"`  // every position below is finished; 0: not known yet
 	Born   time.Time `json:"born"`   // when the stream was made: positions of another one are worthless
 	TTLms  int64     `json:"ttl_ms"` // how long the owner may stay silent
+	// Crashes counts owners in a row that let the lease run out while the floor
+	// stood still; Started is the position that the last one was handling.
+	Crashes int    `json:"crashes,omitempty"`
+	Started uint64 `json:"started,omitempty"`
 }
 
 func (e leaseEntry) ttl() time.Duration { return time.Duration(e.TTLms) * time.Millisecond }
@@ -191,6 +195,13 @@ func (l *lease) take(ctx context.Context, e leaseEntry, rev uint64) (bool, error
 		e.Epoch = uint64(time.Now().UnixMilli())
 	} else {
 		e.Epoch++
+	}
+	switch e.Owner {
+	case "":
+		e.Crashes, e.Started = 0, 0
+	case l.owner: // its own lease had run out
+	default:
+		e.Crashes++
 	}
 	e.Owner, e.Member, e.TTLms = l.owner, l.member, l.ttl.Milliseconds()
 	sent := time.Now()

@@ -19,7 +19,11 @@ const (
 
 // standing is where a lane takes up delivery: from its floor, with first the
 // oldest position that the stream still holds.
-type standing struct{ from, first uint64 }
+type standing struct {
+	from, first uint64
+	crashes     int // of owners before, and what the last of them was handling
+	started     uint64
+}
 
 // position begins delivery at the group's floor. It is run at each change of
 // owner and whenever a delivery may have been lost: a durable alone would go on
@@ -48,7 +52,8 @@ func (l *lane) position(ctx context.Context, epoch uint64) (standing, error) {
 	l.open, l.ackTo = nil, mark{}
 	l.mu.Unlock()
 	l.epoch = epoch
-	return standing{from: floor, first: info.State.FirstSeq}, nil
+	e := l.lease.current()
+	return standing{from: floor, first: info.State.FirstSeq, crashes: e.Crashes, started: e.Started}, nil
 }
 
 // pullConfig keeps a pull shorter than a lease: what a frozen owner still has
@@ -125,7 +130,11 @@ func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
 		return driver.ErrFenced
 	}
 	if low > l.lease.current().Floor || fenceless() {
-		err := l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Floor = max(e.Floor, low) })
+		err := l.lease.update(ctx, epoch, func(e *leaseEntry) {
+			if low > e.Floor {
+				e.Floor, e.Crashes, e.Started = low, 0, 0
+			}
+		})
 		if err != nil {
 			return err
 		}
@@ -136,6 +145,16 @@ func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
 	l.ackLocked(ctx)
 	l.admit()
 	return nil
+}
+
+// begin notes which position is being handled, for the owner after a crash.
+func (l *lane) begin(ctx context.Context, epoch, pos uint64) error {
+	l.io.Lock()
+	defer l.io.Unlock()
+	if l.epoch != epoch {
+		return driver.ErrFenced
+	}
+	return l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Started = pos })
 }
 
 // finish forgets the records below low.

@@ -236,6 +236,17 @@ func (s *source) Commit(ctx context.Context, lane string, epoch, low uint64) err
 	return nil
 }
 
+func (s *source) Mark(ctx context.Context, lane string, epoch, pos uint64) error {
+	l := s.lane(lane)
+	if l == nil || s.ctx.Err() != nil {
+		return fmt.Errorf("mark in lane %s: %w", lane, driver.ErrFenced)
+	}
+	if err := l.begin(ctx, epoch, pos); err != nil {
+		return fmt.Errorf("mark in lane %s at %d: %w", lane, pos, err)
+	}
+	return nil
+}
+
 func (s *source) Pause(lane string, on bool) {
 	if l := s.lane(lane); l != nil {
 		l.gate.set(on)
