@@ -1,0 +1,150 @@
+package inbox_test
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+)
+
+const howToRunPostgres = `the PostgreSQL half of these tests needs a server. Either install one, which the
+tests then start themselves (Debian: apt-get install postgresql-15), or name one:
+	AMPY_TEST_POSTGRES='postgres://user@127.0.0.1/database' go test ./pkg/ampybus/inbox/...`
+
+// server is the PostgreSQL of this test binary: started at the first use, on a
+// Unix socket in a directory of its own.
+var server privateServer
+
+type privateServer struct {
+	once sync.Once
+	dsn  string
+	err  error
+	cmd  *exec.Cmd
+	dir  string
+}
+
+var errNoServer = errors.New("no PostgreSQL found under /usr/lib/postgresql")
+
+// postgresDSN says where to connect, and fails or skips the test, loudly, when
+// there is no server: CI does not skip.
+func postgresDSN(t testing.TB) string {
+	t.Helper()
+	if dsn := os.Getenv("AMPY_TEST_POSTGRES"); dsn != "" {
+		return dsn
+	}
+	server.once.Do(func() { server.dsn, server.err = server.start() })
+	switch {
+	case errors.Is(server.err, errNoServer) && os.Getenv("CI") == "":
+		t.Skip("SKIPPED: " + howToRunPostgres)
+	case server.err != nil:
+		t.Fatalf("%v\n%s", server.err, howToRunPostgres)
+	}
+	return server.dsn
+}
+
+func (s *privateServer) start() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", errNoServer
+	}
+	bin := filepath.Dir(found[len(found)-1])
+	if s.dir, err = os.MkdirTemp("", "ampy-postgres-"); err != nil {
+		return "", err
+	}
+	as, err := s.owner()
+	if err != nil {
+		return "", err
+	}
+	data := filepath.Join(s.dir, "data")
+	init := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "ampy", "-E", "UTF8", "--no-sync")
+	init.SysProcAttr, init.Dir = as, s.dir
+	if out, err := init.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	s.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "shared_buffers=32MB")
+	s.cmd.SysProcAttr, s.cmd.Dir = as, s.dir
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		return "", fmt.Errorf("start postgres: %w", err)
+	}
+	dsn := "host=" + s.dir + " user=ampy dbname=postgres"
+	return dsn, s.await(dsn)
+}
+
+// owner is whom the server runs as: it refuses to run as root.
+func (s *privateServer) owner() (*syscall.SysProcAttr, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return nil, err
+	}
+	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return as, os.Chown(s.dir, uid, gid)
+}
+
+// await polls until the server answers: it says so by no other means.
+func (s *privateServer) await(dsn string) error {
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	every := time.NewTicker(20 * time.Millisecond)
+	defer every.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-every.C {
+		if err = db.Ping(); err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("postgres does not answer: %w\n%s", err, log)
+		}
+	}
+}
+
+func (s *privateServer) stop() {
+	if s.cmd != nil && s.cmd.Process != nil {
+		_ = s.cmd.Process.Signal(syscall.SIGINT) // fast shutdown
+		_ = s.cmd.Wait()
+	}
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
+
+// inSchema adds a search_path to a DSN of either form.
+func inSchema(dsn, schema string) string {
+	if u, err := url.Parse(dsn); err == nil && u.Scheme != "" {
+		q := u.Query()
+		q.Set("search_path", schema)
+		u.RawQuery = q.Encode()
+		return u.String()
+	}
+	return dsn + " search_path=" + schema
+}
