@@ -11,6 +11,7 @@ import (
 	barsv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/bars/v1"
 	commonv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/common/v1"
 	fillsv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/fills/v1"
+	positionsv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/positions/v1"
 	signalsv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/signals/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -63,7 +64,7 @@ func TestProofFailsOnTamperedEvidence(t *testing.T) {
 		{"orders change places", func(e *Evidence) { e.Orders = reversed(e.Orders) }, "is stored behind a later one"},
 		{"a fill is lost", func(e *Evidence) { e.Fills = without(e.Fills, e.Fills[1].Headers.MessageID) }, "ordered"},
 		{"an order is filled twice", func(e *Evidence) { e.Fills = append(slices.Clone(e.Fills), executedAgain(e.Fills[1])) }, "ordered"},
-		{"the last snapshot is lost", func(e *Evidence) { e.Snapshots = e.Snapshots[:len(e.Snapshots)-4] }, "the final snapshot has"},
+		{"a final snapshot is wrong", func(e *Evidence) { e.Snapshots = replace(e.Snapshots, len(e.Snapshots)-1, oneMore) }, "the final snapshot has"},
 		{"snapshots change places", func(e *Evidence) { e.Snapshots = reversed(e.Snapshots) }, "is stored behind one as of"},
 		{"a dead letter is not settled", func(e *Evidence) { e.DeadLetters = []*ampybus.DeadLetter{unsettled(e.DeadLetters[0])} }, "is not settled"},
 		{"the dead letter is lost", func(e *Evidence) { e.DeadLetters = nil }, "0 dead letters"},
@@ -217,6 +218,8 @@ func (r tamperedReader) Next(ctx context.Context) ([]driver.Delivery, error) {
 	ds, err := r.Reader.Next(ctx)
 	return r.t.apply(ds), err
 }
+
+func oneMore(s *positionsv1.PositionSnapshot) { s.Quantity.Scaled++ }
 
 func changedVolume(b *barsv1.BarBatch) { b.Bars[0].Volume++ }
 

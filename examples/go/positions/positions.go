@@ -1,6 +1,7 @@
 // Package positions accumulates fills.v1 into positions and publishes a
-// snapshot in positions.v1 after each. Snapshots of a position have growing
-// as_of times, across instances of the service too.
+// snapshot in positions.v1 after each fill, or after several that come at once.
+// Snapshots of a position have growing as_of times, across instances of the
+// service too.
 //
 // Killed at any moment, it comes back with nothing lost and nothing applied
 // twice. That rests on two promises of the bus: an acknowledged fill stays in
@@ -47,9 +48,10 @@ type position struct {
 	account  string
 	security *commonv1.SecurityId
 
-	mu   sync.Mutex
-	book book
-	asOf time.Time
+	mu     sync.Mutex
+	book   book
+	stored int // executions in the last snapshot that this instance stored
+	asOf   time.Time
 }
 
 // Run accumulates fills until ctx ends.
@@ -71,8 +73,6 @@ func Run(ctx context.Context, bus *ampybus.Bus, c service.Config) error {
 			if !fresh {
 				c.Meter.Count(MetricRepeats)
 			}
-			// A known fill is published too: the instance that applied it may have
-			// been killed before its snapshot was stored.
 			return p.publish(ctx, bus, c, m)
 		}))
 }
@@ -158,18 +158,28 @@ func (l *ledger) position(account string, s *commonv1.SecurityId) *position {
 	return l.positions[key]
 }
 
-// publish stores a snapshot of all that is known now.
+// publish stores a snapshot of all that is known now, unless one with all of it
+// is stored: while this fill waited for the lock, the snapshot of another may
+// have taken it along. A new instance has stored none, so a fill that its
+// predecessor applied gets its snapshot even if that one was killed before.
 func (p *position) publish(ctx context.Context, bus *ampybus.Bus, c service.Config, cause *ampybus.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stored == len(p.book) {
+		return nil
+	}
 	asOf := time.Now().UTC().Round(0)
 	if !asOf.After(p.asOf) { // the clock stepped back
 		asOf = p.asOf.Add(time.Microsecond)
 	}
 	p.asOf = asOf
-	return service.Publish(ctx, bus, protopayload.Draft{
+	if err := service.Publish(ctx, bus, protopayload.Draft{
 		Topic:    c.Topic(ampybus.DomainPositions, "snapshots"),
 		Message:  p.book.snapshot(p.account, p.security, asOf),
 		Producer: c.Producer(Name), Source: Name,
-	}, cause)
+	}, cause); err != nil {
+		return err
+	}
+	p.stored = len(p.book)
+	return nil
 }

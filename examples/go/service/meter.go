@@ -20,9 +20,10 @@ const (
 // A Meter counts what the bus of one service instance does.
 //
 // Latency is from produced_at to the start of the first attempt, of live
-// traffic. An instance that was handed a lane is catching up until a message
-// reaches its handler within liveWithin; what is stored behind that one counts,
-// however slow the instance becomes. What was redriven is not measured.
+// traffic. An instance that was handed a lane is catching up until liveStreak
+// messages in a row reached their handlers within liveWithin; what is stored
+// behind them counts, however slow the instance becomes. What was redriven is
+// not measured.
 type Meter struct {
 	service, instance string
 
@@ -30,12 +31,22 @@ type Meter struct {
 	values  map[series]float64
 	latency map[series][]time.Duration // a real service keeps a histogram
 	last    map[place]uint64
-	live    map[string]uint64 // by group and lane: the position of the first live message
+	lanes   map[string]progress // by group and lane
 }
 
-// liveWithin is well below the strictest target of specification §13, and
-// well above what a service that has caught up needs.
-const liveWithin = 10 * time.Millisecond
+// progress is how far an instance has come to being live on a lane.
+type progress struct {
+	streak int    // messages in a row within liveWithin
+	live   uint64 // the position of the first live message; 0: none yet
+}
+
+const (
+	// liveWithin is the strictest target of specification §13.
+	liveWithin = 50 * time.Millisecond
+	// liveStreak: what has piled up for some keys is handled among what is new
+	// for others, so one quick message is no sign of having caught up.
+	liveStreak = 20
+)
 
 // series is a metric and its labels; what a metric does not have stays empty.
 type series struct{ name, domain, group, result string }
@@ -48,7 +59,7 @@ func NewMeter(service, instance string) *Meter {
 	return &Meter{
 		service: service, instance: instance,
 		values: make(map[series]float64), latency: make(map[series][]time.Duration),
-		last: make(map[place]uint64), live: make(map[string]uint64),
+		last: make(map[place]uint64), lanes: make(map[string]progress),
 	}
 }
 
@@ -98,17 +109,28 @@ func (m *Meter) Consumed(e ampybus.ConsumeEvent) {
 
 // measure notes how long a first delivery took.
 func (m *Meter) measure(s series, e ampybus.ConsumeEvent) {
-	lane := e.Group + "|" + e.Message.Lane
-	if _, live := m.live[lane]; !live && e.Latency <= liveWithin {
-		m.live[lane] = e.Message.Pos
-	}
-	if from, live := m.live[lane]; !live || e.Message.Pos < from {
+	if !m.isLive(e) {
 		s.name = MetricCatchUp
 		m.values[s]++
 		return
 	}
 	s.name = MetricLatency
 	m.latency[s] = append(m.latency[s], e.Latency)
+}
+
+func (m *Meter) isLive(e ampybus.ConsumeEvent) bool {
+	lane := e.Group + "|" + e.Message.Lane
+	p := m.lanes[lane]
+	if p.live == 0 {
+		if p.streak++; e.Latency > liveWithin {
+			p.streak = 0
+		}
+		if p.streak == liveStreak {
+			p.live = e.Message.Pos
+		}
+		m.lanes[lane] = p
+	}
+	return p.live != 0 && e.Message.Pos >= p.live
 }
 
 // order checks what the bus promises: the messages of a key are applied in the
@@ -129,7 +151,7 @@ func (m *Meter) Noticed(n ampybus.Notice) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.live, n.Group+"|"+n.Lane)
+	delete(m.lanes, n.Group+"|"+n.Lane)
 }
 
 func domain(topic string) string {
