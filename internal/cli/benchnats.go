@@ -64,11 +64,7 @@ func (a *app) benchmark(cmd *cobra.Command, load bench.Load, rounds int) error {
 		}
 		return benchVerdict(cmd.Context(), r)
 	}
-	e, err := a.endpoint(cmd)
-	if err != nil {
-		return err
-	}
-	raw, err := bench.DialRaw(e.NATS)
+	raw, err := bench.DialRaw(a.reached.NATS)
 	if err != nil {
 		return err
 	}

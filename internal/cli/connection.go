@@ -115,6 +115,7 @@ func (a *app) connect(cmd *cobra.Command) (driver.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.reached = e
 	dial := a.prog.Dial
 	if dial == nil {
 		dial = Dial

@@ -16,9 +16,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/membinding"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// harness runs commands on a broker in memory.
+// harness runs commands on a broker in memory. They leave no goroutine behind.
 type harness struct {
 	t      *testing.T
 	broker *membinding.Broker
@@ -30,6 +28,8 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	for _, name := range []string{"URL", "USER", "PASS", "TOKEN", "CREDS", "NKEY_SEED", "TLS_CA", "TLS_CERT", "TLS_KEY"} {
 		t.Setenv("NATS_"+name, "")
 	}

@@ -62,6 +62,7 @@ type app struct {
 	typed  bool      // a person, not a file, stands behind in
 
 	conn    connection
+	reached Endpoint // set by connect
 	output  format
 	timeout time.Duration
 	level   logLevel

@@ -58,6 +58,7 @@ func TestCommands(t *testing.T) {
 			e.Setenv("NATS_URL", s.URL())
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("FREE_PORT", strconv.Itoa(brokertest.FreePort(t)))
+			e.Setenv("MONITOR_PORT", strconv.Itoa(brokertest.FreePort(t)))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
