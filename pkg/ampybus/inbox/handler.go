@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 )
@@ -33,6 +34,8 @@ const (
 // once a member with a higher epoch has written for the message's lane.
 // Messages that do not come from Consume (a replay that reads history) have no
 // lane and are not fenced.
+//
+// A panic of effect undoes everything and is the handler's error.
 //
 // A commit whose outcome is unknown is an error; the next attempt finds out.
 func (in *Inbox) Handler(effect Effect) ampybus.Handler {
@@ -74,48 +77,80 @@ func (in *Inbox) transact(ctx context.Context, m *ampybus.Message, step func(*sq
 	return err
 }
 
-func (in *Inbox) try(ctx context.Context, m *ampybus.Message, step func(*sql.Tx) (verdict, error)) (v verdict, err error) {
+// try runs step for m: alone, or on SQLite together with what else waits for
+// the database's one writer.
+func (in *Inbox) try(ctx context.Context, m *ampybus.Message, step func(*sql.Tx) (verdict, error)) (verdict, error) {
 	if m.Group != "" && m.Group != in.cfg.Group {
 		return 0, fmt.Errorf("inbox of group %s got a message of group %s: %w", in.cfg.Group, m.Group, ampybus.ErrConfig)
 	}
-	if err := in.takeTurn(ctx); err != nil {
+	c := &call{ctx: ctx, m: m, step: step}
+	if in.writer == nil {
+		in.alone(c)
+	} else if err := in.together(c); err != nil {
 		return 0, err
 	}
-	defer in.endTurn()
-	if err := in.claim(ctx, m.Lane, m.Epoch); err != nil {
+	return c.verdict, c.err
+}
+
+// A call is one message on its way through a transaction.
+type call struct {
+	ctx  context.Context
+	m    *ampybus.Message
+	step func(*sql.Tx) (verdict, error)
+
+	verdict verdict
+	err     error
+	done    bool
+}
+
+// alone runs c in a transaction of its own.
+func (in *Inbox) alone(c *call) {
+	c.verdict, c.err = in.transaction(c)
+	c.done = true
+}
+
+func (in *Inbox) transaction(c *call) (verdict, error) {
+	if err := in.claim(c.ctx, c.m.Lane, c.m.Epoch); err != nil {
 		return 0, err
 	}
-	tx, err := in.db.BeginTx(ctx, nil)
+	tx, err := in.db.BeginTx(c.ctx, nil)
 	if err != nil {
 		return 0, fmt.Errorf("begin transaction: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing; also on a panic
-	if err := in.fence(ctx, tx, m.Lane, m.Epoch); err != nil {
-		return 0, err
-	}
-	if v, err = step(tx); err != nil {
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	v, err := in.within(tx, c)
+	if err != nil {
 		return 0, err
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("commit %s: %w", m.Headers.MessageID, err)
+		return 0, fmt.Errorf("commit %s: %w", c.m.Headers.MessageID, err)
 	}
 	return v, nil
 }
 
-func (in *Inbox) takeTurn(ctx context.Context) error {
-	if in.turn == nil {
-		return nil
+// within runs c's part of a transaction. A panic is an error, as it is to the
+// bus: on SQLite the goroutine may be that of another message.
+func (in *Inbox) within(tx *sql.Tx, c *call) (v verdict, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = 0, &effectPanic{value: p, stack: debug.Stack()}
+		}
+	}()
+	if err := in.fence(c.ctx, tx, c.m.Lane, c.m.Epoch); err != nil {
+		return 0, err
 	}
-	select {
-	case in.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the writer's turn: %w", ctx.Err())
-	}
+	return c.step(tx)
 }
 
-func (in *Inbox) endTurn() {
-	if in.turn != nil {
-		<-in.turn
-	}
+type effectPanic struct {
+	value any
+	stack []byte
 }
+
+func (p *effectPanic) Error() string { return fmt.Sprintf("effect panicked: %v", p.value) }
+
+// Reason is the code of the dead letter, should it come to one.
+func (p *effectPanic) Reason() string { return ampybus.ReasonPanic }
+
+// Stack is the stack of the panic, for observers.
+func (p *effectPanic) Stack() []byte { return p.stack }

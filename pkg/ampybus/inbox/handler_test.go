@@ -1,6 +1,7 @@
 package inbox_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -100,17 +101,17 @@ func TestAFailedEffectLeavesNothingAndRunsAgain(t *testing.T) {
 func TestAPanickingEffectLeavesNothing(t *testing.T) {
 	onEach(t, func(w *world) {
 		m := message("A", "1")
-		func() {
-			defer func() {
-				if p := recover(); p != "bang" {
-					t.Errorf("recovered %v", p)
-				}
-			}()
-			_ = w.in.Handler(func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
-				w.must(insert(ctx, tx, m))
-				panic("bang")
-			})(t.Context(), m)
-		}()
+		err := w.in.Handler(func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
+			w.must(insert(ctx, tx, m))
+			panic("bang")
+		})(t.Context(), m)
+		var panicked interface {
+			Reason() string
+			Stack() []byte
+		}
+		if !errors.As(err, &panicked) || panicked.Reason() != ampybus.ReasonPanic || !bytes.Contains(panicked.Stack(), []byte("handler_test.go")) {
+			t.Errorf("the handler returned %v", err)
+		}
 		w.wantEffects("")
 		w.must(apply(w.in, m))
 		w.wantEffects("A=1")

@@ -41,12 +41,13 @@ type Inbox struct {
 	cfg Config
 	sql statements
 
-	// turn is held by the one writer of this process on SQLite, which has one
+	// writer is held by the one writer of this process on SQLite, which has one
 	// writer anyway: waiting here is fair and polls nothing. Nil elsewhere.
-	turn chan struct{}
+	writer chan struct{}
 
 	mu      sync.Mutex
 	claimed map[string]uint64 // epochs that this process has put into lane rows
+	waiting []*call           // for the writer, oldest first
 
 	applied, noOp, conflict, fenced atomic.Uint64
 }
@@ -64,7 +65,7 @@ func New(db *sql.DB, c Config) (*Inbox, error) {
 	}
 	in := &Inbox{db: db, cfg: c, sql: newStatements(c.Dialect, c.Prefix), claimed: make(map[string]uint64)}
 	if c.Dialect == SQLite {
-		in.turn = make(chan struct{}, 1)
+		in.writer = make(chan struct{}, 1)
 	}
 	return in, nil
 }

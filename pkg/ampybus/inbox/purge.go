@@ -53,9 +53,9 @@ func (in *Inbox) Purge(ctx context.Context) (int64, error) {
 }
 
 func (in *Inbox) purge(ctx context.Context, statement string, before int64) (int64, error) {
-	if err := in.takeTurn(ctx); err != nil {
+	if err := in.takeWriter(ctx); err != nil {
 		return 0, err
 	}
-	defer in.endTurn()
+	defer in.releaseWriter()
 	return affected(in.db.ExecContext(ctx, statement, in.cfg.Group, before, int64(purgeBatch)))
 }

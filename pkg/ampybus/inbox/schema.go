@@ -17,10 +17,10 @@ const schemaVersion = 1
 // called at every start, by several processes at once. Tables of a newer
 // version of this package are refused with ampybus.ErrConfig.
 func (in *Inbox) Create(ctx context.Context) error {
-	if err := in.takeTurn(ctx); err != nil {
+	if err := in.takeWriter(ctx); err != nil {
 		return err
 	}
-	defer in.endTurn()
+	defer in.releaseWriter()
 	tx, err := in.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("create inbox tables: %w", err)
