@@ -74,6 +74,10 @@ func Start(c Config) (*Server, error) {
 		c.StoreDir, s.tempDir = dir, dir
 	}
 	s.opts = c.options()
+	if err := portFree(s.opts); err != nil {
+		s.removeTemp()
+		return nil, err
+	}
 	srv, err := server.NewServer(s.opts)
 	if err != nil {
 		s.removeTemp()
@@ -82,10 +86,6 @@ func Start(c Config) (*Server, error) {
 	s.srv = srv
 	if c.Log {
 		srv.ConfigureLogger()
-	}
-	if err := portFree(s.opts); err != nil {
-		s.removeTemp()
-		return nil, err
 	}
 	srv.Start()
 	if !srv.ReadyForConnections(readyTimeout) {
@@ -120,7 +120,8 @@ func (c Config) options() *server.Options {
 }
 
 // portFree turns the server's way of reporting a taken port, which is to end
-// the process, into an error.
+// the process, into an error. It runs before the server's own defaults, which
+// write another number for any port.
 func portFree(o *server.Options) error {
 	if o.Port == RandomPort {
 		return nil
