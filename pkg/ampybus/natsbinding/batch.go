@@ -45,7 +45,7 @@ func (p *publication) batchSize(l *log, i int) int {
 		return 1
 	}
 	n := 1
-	for i+n < len(p.recs) && n < maxBatch && p.t.logs.lookup(p.recs[i+n].Topic) == l {
+	for i+n < len(p.recs) && n < maxBatch && p.t.logs.lookup(p.recs[i+n].Topic) == l && !p.t.tooLarge(&p.recs[i+n]) {
 		n++
 	}
 	return n

@@ -197,6 +197,9 @@ func connectError(c Config, err error) error {
 		return say(driver.ErrConfig, "the server's certificate has expired")
 	case errors.As(err, &alert):
 		return say(driver.ErrAuth, "the server refused this client's certificate ("+text+"): set TLS.CertFile and TLS.KeyFile to a pair that it trusts")
+	case strings.Contains(text, "after TLS handshake"):
+		// In TLS 1.3 the server looks at the client's certificate last.
+		return say(driver.ErrAuth, "the server hung up after the TLS handshake: it wants a client certificate that it trusts: set TLS.CertFile and TLS.KeyFile")
 	case strings.Contains(text, "remote error: tls"):
 		return say(driver.ErrAuth, "the server refused the TLS handshake ("+text+"): set TLS.CertFile and TLS.KeyFile to a pair that it trusts")
 	case errors.As(err, &record):

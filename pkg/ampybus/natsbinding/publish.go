@@ -39,6 +39,10 @@ func (t *Transport) Publish(recs []driver.Record, settle func(int, driver.Outcom
 
 // send publishes from record i on.
 func (p *publication) send(i int) {
+	if r := &p.recs[i]; p.t.tooLarge(r) {
+		p.fail(i, driver.Outcome{Err: fmt.Errorf("publish to %s: %w of %d bytes, headers included", r.Topic, driver.ErrTooLarge, p.t.Limits().MaxRecordBytes)})
+		return
+	}
 	l := p.t.logs.lookup(p.recs[i].Topic)
 	if l == nil {
 		go p.findAndSend(i)

@@ -59,9 +59,21 @@ func newTransport(c Config) *Transport {
 // Name is "nats".
 func (t *Transport) Name() string { return "nats" }
 
-// Limits reports the server's max_payload.
+// ownHeaders is room for what goes with a record beside its own bytes: the
+// driver's headers, and four bytes of punctuation for each of up to 64 headers.
+const ownHeaders = 1024
+
+// Limits reports what the server's max_payload leaves for a record.
 func (t *Transport) Limits() driver.Limits {
-	return driver.Limits{MaxRecordBytes: int(t.nc.MaxPayload())}
+	return driver.Limits{MaxRecordBytes: max(0, int(t.nc.MaxPayload())-ownHeaders)}
+}
+
+func (t *Transport) tooLarge(r *driver.Record) bool {
+	n := len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Name) + len(r.Headers[i].Value)
+	}
+	return n > t.Limits().MaxRecordBytes
 }
 
 // Close ends what was opened on the transport, then the connection. Publishes

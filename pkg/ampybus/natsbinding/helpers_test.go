@@ -1,0 +1,83 @@
+package natsbinding
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+const testTopic = "ampy.dev.orders.v1.A"
+
+// outcomes publishes recs and waits for all outcomes.
+func outcomes(t testing.TB, tr driver.Transport, recs ...driver.Record) []driver.Outcome {
+	t.Helper()
+	out := make([]driver.Outcome, 0, len(recs))
+	done := make(chan struct{})
+	tr.Publish(recs, func(_ int, o driver.Outcome) {
+		out = append(out, o)
+		if len(out) == len(recs) {
+			close(done)
+		}
+	})
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("a publish did not settle in 30 s")
+	}
+	return out
+}
+
+func record(topic, id string) driver.Record {
+	return driver.Record{Topic: topic, Key: "k", ID: id, Headers: []driver.Header{{Name: "message_id", Value: id}}, Value: []byte(id)}
+}
+
+func publishOne(t testing.TB, tr driver.Transport, id string) driver.Outcome {
+	t.Helper()
+	o := outcomes(t, tr, record(testTopic, id))[0]
+	if o.Err != nil {
+		t.Fatalf("publish %s: %v", id, o.Err)
+	}
+	return o
+}
+
+// publishUntilStored repeats what may be repeated, as the bus does.
+func publishUntilStored(t testing.TB, tr driver.Transport, id string) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		o := outcomes(t, tr, record(testTopic, id))[0]
+		if o.Err == nil {
+			return
+		}
+		if !errors.Is(o.Err, driver.ErrUncertain) && !errors.Is(o.Err, driver.ErrUnavailable) {
+			t.Fatalf("publish %s: %v", id, o.Err)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("publish %s: still %v", id, o.Err)
+		}
+	}
+}
+
+// history reads everything on pattern.
+func history(t testing.TB, tr driver.Transport, pattern string) []driver.Delivery {
+	t.Helper()
+	r, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: pattern})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var all []driver.Delivery
+	for {
+		ds, err := r.Next(t.Context())
+		if err != nil {
+			return all
+		}
+		all = append(all, ds...)
+	}
+}

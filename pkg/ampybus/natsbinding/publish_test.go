@@ -1,0 +1,268 @@
+package natsbinding
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/AmpyFin/ampy-bus/internal/brokertest"
+	"github.com/AmpyFin/ampy-bus/internal/natsserver"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// makeStream makes a stream as another program or an operator would.
+func makeStream(t testing.TB, tr *Transport, c jetstream.StreamConfig) jetstream.Stream {
+	t.Helper()
+	s, err := tr.js.CreateStream(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestEachDomainGetsTheStreamOfItsPolicy(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	for _, domain := range ampybus.Domains() {
+		if o := outcomes(t, tr, record("ampy.paper."+domain+".v1.x", domain))[0]; o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		info, err := tr.streamInfo(t.Context(), "AMPY_PAPER_"+strings.ToUpper(domain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, _ := ampybus.PolicyFor(domain)
+		c := info.Config
+		if c.MaxAge != p.Retention || c.Duplicates != p.DedupeWindow || c.Replicas != 1 || c.Subjects[0] != "ampy.paper."+domain+".>" ||
+			c.Discard != jetstream.DiscardNew || c.Storage != jetstream.FileStorage || !c.AllowDirect || !c.AllowAtomicPublish || c.Metadata["ampy_bus"] == "" {
+			t.Errorf("%s: %+v", domain, c)
+		}
+		if c.Duplicates < 2*p.PublishCeiling {
+			t.Errorf("%s: publishes are retried for %v, and their ids forgotten after %v", domain, p.PublishCeiling, c.Duplicates)
+		}
+	}
+}
+
+func TestManyProcessesMakeOneStream(t *testing.T) {
+	s := brokertest.Start(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		tr := dial(t, Config{URL: s.URL()})
+		all.Go(func() {
+			for _, o := range outcomes(t, tr, record(testTopic, fmt.Sprint(i)), record("ampy.dev.fx.v1.rates", fmt.Sprint(i))) {
+				if o.Err != nil {
+					t.Error(o.Err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	states, err := Streams(t.Context(), Config{URL: s.URL(), Logger: quiet()})
+	if err != nil || len(states) != 2 || states[0].Records != 8 || states[1].Records != 8 {
+		t.Errorf("streams: %+v, %v", states, err)
+	}
+}
+
+func TestAdoptedStreamStaysAsItIsAndGetsNoIDs(t *testing.T) {
+	s := brokertest.Start(t)
+	admin := dial(t, Config{URL: s.URL()})
+	stream := makeStream(t, admin, jetstream.StreamConfig{Name: "AMPY", Subjects: []string{"ampy.>"}, Storage: jetstream.FileStorage})
+	before := stream.CachedInfo().Config
+
+	var notes bytes.Buffer
+	tr := dial(t, Config{URL: s.URL(), Logger: slog.New(slog.NewTextHandler(&notes, nil))})
+	for range 2 {
+		if o := publishOne(t, tr, "m1"); o.Log != "AMPY" || o.Duplicate {
+			t.Errorf("published to %+v", o)
+		}
+	}
+	o := outcomes(t, tr, record("ampy.dev.fills.v1.A", "f"))[0]
+	info, err := admin.streamInfo(t.Context(), "AMPY")
+	if err != nil || o.Err != nil {
+		t.Fatal(err, o.Err)
+	}
+	if !reflect.DeepEqual(before, info.Config) {
+		t.Errorf("the stream was changed: %+v", info.Config)
+	}
+	states, err := admin.streams(t.Context())
+	if err != nil || len(states) != 1 || !states[0].Adopted {
+		t.Errorf("streams: %+v, %v", states, err)
+	}
+	m, err := stream.GetMsg(t.Context(), 1)
+	if err != nil || len(m.Header["Nats-Msg-Id"]) > 0 || m.Header.Get("message_id") != "m1" {
+		t.Errorf("stored headers: %v, %v", m.Header, err)
+	}
+	if n := strings.Count(notes.String(), "adopted"); n != 1 {
+		t.Errorf("said %d times that the stream is adopted:\n%s", n, notes.String())
+	}
+}
+
+func TestOperatorsStreamOfOurNameIsOurs(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	makeStream(t, tr, jetstream.StreamConfig{Name: "AMPY_DEV_ORDERS", Subjects: []string{"ampy.dev.orders.>"}})
+	publishOne(t, tr, "m1")
+	if o := publishOne(t, tr, "m1"); !o.Duplicate || o.Pos != 1 {
+		t.Errorf("a repeat settled as %+v", o)
+	}
+}
+
+func TestDomainInPieces(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	makeStream(t, tr, jetstream.StreamConfig{Name: "EQ", Subjects: []string{"ampy.dev.orders.v1.eq.>"}})
+	if o := outcomes(t, tr, record("ampy.dev.orders.v1.eq.A", "a"))[0]; o.Err != nil || o.Log != "EQ" {
+		t.Errorf("a topic that a foreign stream holds: %+v", o)
+	}
+	if o := outcomes(t, tr, record("ampy.dev.orders.v1.fx.A", "b"))[0]; !errors.Is(o.Err, driver.ErrNoLog) {
+		t.Errorf("a topic that no stream holds: %+v", o)
+	}
+	if o := outcomes(t, tr, record("elsewhere.x", "c"))[0]; !errors.Is(o.Err, driver.ErrNoLog) {
+		t.Errorf("a topic outside the bus: %+v", o)
+	}
+}
+
+func TestFullStreamRefuses(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	makeStream(t, tr, jetstream.StreamConfig{Name: "AMPY_DEV_ORDERS", Subjects: []string{"ampy.dev.orders.>"}, MaxMsgs: 2, Discard: jetstream.DiscardNew})
+	out := outcomes(t, tr, record(testTopic, "1"), record(testTopic, "2"), record(testTopic, "3"), record(testTopic, "4"))
+	for i, want := range []error{nil, nil, driver.ErrFull, driver.ErrUnavailable} {
+		if !errors.Is(out[i].Err, want) {
+			t.Errorf("record %d: %v, want %v", i, out[i].Err, want)
+		}
+	}
+	if held := history(t, tr, "ampy.dev.>"); len(held) != 2 {
+		t.Errorf("%d records are held", len(held))
+	}
+}
+
+func TestDeletedStreamIsMadeAgainByTheNextPublish(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	publishOne(t, tr, "1")
+	if err := tr.js.DeleteStream(t.Context(), "AMPY_DEV_ORDERS"); err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes(t, tr, record(testTopic, "2"))[0]; !errors.Is(o.Err, driver.ErrUnavailable) {
+		t.Errorf("without its stream: %+v", o)
+	}
+	if o := publishOne(t, tr, "2"); o.Pos != 1 {
+		t.Errorf("on the stream made again: %+v", o)
+	}
+}
+
+func TestNothingIsSentLaterBehindTheCallersBack(t *testing.T) {
+	b := startBroker(t, Config{})
+	tr := b.Connect(t).(*Transport)
+	publishOne(t, tr, "before")
+	b.srv.Close()
+	deadline := time.Now().Add(10 * time.Second)
+	n := 0
+	for ; n < 50; n++ {
+		o := outcomes(t, tr, record(testTopic, fmt.Sprint("lost", n)))[0]
+		if errors.Is(o.Err, driver.ErrUncertain) && time.Now().Before(deadline) {
+			n-- // the client has not noticed yet
+			continue
+		}
+		if !errors.Is(o.Err, driver.ErrUnavailable) {
+			t.Fatalf("without a connection: %v", o.Err)
+		}
+	}
+	b.start(t)
+	publishUntilStored(t, tr, "after")
+	held := history(t, b.plain(t), "ampy.dev.>")
+	for _, d := range held {
+		if v := string(d.Value); v != "before" && v != "after" && !strings.HasPrefix(v, "lost0") {
+			t.Errorf("%s settled as not stored and is stored", v)
+		}
+	}
+}
+
+// roles is a server with accounts and permissions for them.
+func roles(t *testing.T) *natsserver.Server {
+	allow := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
+	return brokertest.Start(t, func(c *natsserver.Config) {
+		c.Tune = func(o *server.Options) {
+			o.Users = []*server.User{
+				{Username: "admin", Password: "x"},
+				{Username: "publisher", Password: "x", Permissions: &server.Permissions{
+					Publish: allow("ampy.dev.orders.>"), Subscribe: allow("_INBOX_pub.>"),
+				}},
+				{Username: "deaf", Password: "x", Permissions: &server.Permissions{
+					Publish: allow("ampy.dev.orders.>"), Subscribe: allow("nothing"),
+				}},
+			}
+		}
+	})
+}
+
+func TestForbiddenPublishFailsAtOnce(t *testing.T) {
+	s := roles(t)
+	admin := dial(t, Config{URL: s.URL(), User: "admin", Pass: "x"})
+	publishOne(t, admin, "1")
+	if o := outcomes(t, admin, record("ampy.dev.fills.v1.A", "1"))[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	tr := dial(t, Config{URL: s.URL(), User: "publisher", Pass: "x", InboxPrefix: "_INBOX_pub"})
+	publishOne(t, tr, "2")
+	began := time.Now()
+	o := outcomes(t, tr, record("ampy.dev.fills.v1.A", "2"))[0]
+	if took := time.Since(began); !errors.Is(o.Err, driver.ErrPermission) || took > time.Second {
+		t.Errorf("a forbidden publish: %v after %v", o.Err, took)
+	}
+	if _, err := tr.Open(t.Context(), driver.GroupConfig{Group: "g", Pattern: "ampy.dev.orders.>"}); !errors.Is(err, driver.ErrPermission) {
+		t.Errorf("a forbidden group: %v", err)
+	}
+	if _, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: "ampy.dev.orders.>"}); !errors.Is(err, driver.ErrPermission) {
+		t.Errorf("forbidden reading: %v", err)
+	}
+	refuses(t, Config{URL: s.URL(), User: "deaf", Pass: "x"}, driver.ErrPermission, "InboxPrefix")
+}
+
+// A role that may only publish cannot ask which stream holds its subject, and
+// still must not put ids into a stream of other programs.
+func TestPublishOnlyRoleLearnsWhetherTheStreamIsOurs(t *testing.T) {
+	for name, own := range map[string]bool{"AMPY_DEV_ORDERS": true, "AMPY": false} {
+		t.Run(name, func(t *testing.T) {
+			s := roles(t)
+			admin := dial(t, Config{URL: s.URL(), User: "admin", Pass: "x"})
+			stream := makeStream(t, admin, jetstream.StreamConfig{Name: name, Subjects: []string{"ampy.dev.orders.>"}})
+			tr := dial(t, Config{URL: s.URL(), User: "publisher", Pass: "x", InboxPrefix: "_INBOX_pub"})
+			for _, id := range []string{"1", "2"} {
+				publishOne(t, tr, id)
+			}
+			if o := publishOne(t, tr, "2"); o.Duplicate != own {
+				t.Errorf("a repeat settled as %+v", o)
+			}
+			m, err := stream.GetMsg(t.Context(), 1)
+			if err != nil || (m.Header.Get("Nats-Msg-Id") != "") != own {
+				t.Errorf("stored headers %v, %v", m.Header, err)
+			}
+		})
+	}
+}
+
+func TestLargestRecordPasses(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	r := record(testTopic, "01890000-0000-7000-8000-000000000000.dlq.a-group-with-a-long-name.15")
+	r.Value = make([]byte, tr.Limits().MaxRecordBytes-len("message_id")-len(r.ID))
+	if o := outcomes(t, tr, r)[0]; o.Err != nil {
+		t.Errorf("a record of exactly the limit: %v", o.Err)
+	}
+	r.Value = append(r.Value, 0)
+	if o := outcomes(t, tr, r)[0]; !errors.Is(o.Err, driver.ErrTooLarge) {
+		t.Errorf("one byte more: %v", o.Err)
+	}
+}
