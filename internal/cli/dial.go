@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -21,9 +20,6 @@ type Endpoint struct {
 	// URL is empty for the default of the binding.
 	URL  string
 	NATS natsbinding.Config
-	// Program is shown by the broker's monitoring.
-	Program string
-	Logger  *slog.Logger
 }
 
 // String names the broker, never a secret.
@@ -55,23 +51,23 @@ func (a *app) endpoint(cmd *cobra.Command) (Endpoint, error) {
 	c.URL, c.Name, c.Logger = url, a.prog.Name, a.logger
 	c.ConnectTimeout = max(connectBudget/time.Duration(1+strings.Count(url, ",")), minConnectTimeout)
 	a.conn.identify(&c, pass)
-	return Endpoint{URL: url, NATS: c, Program: a.prog.Name, Logger: a.logger}, nil
+	return Endpoint{URL: url, NATS: c}, nil
 }
 
 // identify applies the flags to what the environment says: a flag of one kind of
 // credentials replaces those of the other kinds.
-func (f *connection) identify(c *natsbinding.Config, pass string) {
-	if f.user != "" || pass != "" || f.token != "" || f.creds != "" || f.nkey != "" {
-		kept := *c
-		c.User, c.Pass, c.Token, c.CredsFile, c.NKeySeedFile, c.NKeySeed = f.user, pass, f.token, f.creds, f.nkey, ""
-		if f.user != "" || pass != "" {
-			c.User, c.Pass = or(f.user, kept.User), or(pass, kept.Pass)
+func (c *connection) identify(to *natsbinding.Config, pass string) {
+	if c.user != "" || pass != "" || c.token != "" || c.creds != "" || c.nkey != "" {
+		kept := *to
+		to.User, to.Pass, to.Token, to.CredsFile, to.NKeySeedFile, to.NKeySeed = c.user, pass, c.token, c.creds, c.nkey, ""
+		if c.user != "" || pass != "" {
+			to.User, to.Pass = or(c.user, kept.User), or(pass, kept.Pass)
 		}
 	}
-	c.TLS.CAFile = or(f.tlsCA, c.TLS.CAFile)
-	c.TLS.CertFile = or(f.tlsCert, c.TLS.CertFile)
-	c.TLS.KeyFile = or(f.tlsKey, c.TLS.KeyFile)
-	c.TLS.HandshakeFirst = c.TLS.HandshakeFirst || f.tlsFirst
+	to.TLS.CAFile = or(c.tlsCA, to.TLS.CAFile)
+	to.TLS.CertFile = or(c.tlsCert, to.TLS.CertFile)
+	to.TLS.KeyFile = or(c.tlsKey, to.TLS.KeyFile)
+	to.TLS.HandshakeFirst = to.TLS.HandshakeFirst || c.tlsFirst
 }
 
 func or(a, b string) string {

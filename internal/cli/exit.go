@@ -21,6 +21,11 @@ const (
 	ExitPartial     = 8 // some was done and some was left
 )
 
+// exitCodes explains them in the program's help.
+const exitCodes = `Data goes to stdout, all else to stderr. Exit codes: 0 done, 1 failure, 2 a flag
+or its value is not acceptable, 3 a check failed, 4 nothing found, 5 refused by
+the broker, 6 no broker answers, 7 timeout, 8 done in part.`
+
 // statusError is an error that knows its exit code.
 type statusError struct {
 	code int

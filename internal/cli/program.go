@@ -103,6 +103,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:     a.prog.Name,
 		Short:   a.prog.Short,
+		Long:    a.prog.Short + ".\n\n" + exitCodes,
 		Example: "  " + a.prog.Name + " COMMAND --help",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -46,7 +46,12 @@ func TestRedriveEndsWhileTheConsumerKeepsFailing(t *testing.T) {
 		c := ampybus.Consumer{Pattern: orders, Group: "oms", Retry: &ampybus.Retry{Attempts: 1}}
 		ended <- h.bus.Consume(ctx, c, func(context.Context, *ampybus.Message) error { return errors.New("always") })
 	}()
-	defer func() { stop(); <-ended }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("consume: %v", err)
+		}
+	}()
 
 	policy, _ := ampybus.PolicyFor(ampybus.DomainOrders)
 	for round := range policy.Retry.Attempts {
@@ -69,7 +74,10 @@ func TestRedriveEndsWhileTheConsumerKeepsFailing(t *testing.T) {
 // waitForDead waits until n dead letters were ever stored.
 func (h *harness) waitForDead(n int) {
 	h.t.Helper()
-	for range h.bus.Read(h.t.Context(), ampybus.Range{Pattern: ordersDead, Limit: n, Follow: true}) {
+	for _, err := range h.bus.Read(h.t.Context(), ampybus.Range{Pattern: ordersDead, Limit: n, Follow: true}) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
 	}
 }
 

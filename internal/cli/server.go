@@ -48,6 +48,11 @@ func (a *app) serve(cmd *cobra.Command, f *serverFlags) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := lockStore(f.storeDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	s, err := natsserver.Start(c)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func eachCommand(visit func(p Program, cmd *cobra.Command)) {
 
 func TestEveryCommandHasAnExampleOfFlagsThatExist(t *testing.T) {
 	flag := regexp.MustCompile(`(?:^|\s)(--?[a-z][a-z-]*)`)
-	eachCommand(func(p Program, cmd *cobra.Command) {
+	eachCommand(func(_ Program, cmd *cobra.Command) {
 		if cmd.Short == "" || !strings.Contains(cmd.Example, cmd.Name()) {
 			t.Errorf("%s: no description or no example", cmd.Name())
 		}

@@ -66,6 +66,7 @@ func TestCommands(t *testing.T) {
 			"code":       code,
 			"waitport":   waitPort,
 			"authserver": authServer,
+			"tlsserver":  func(ts *testscript.TestScript, _ bool, _ []string) { tlsServer(t, ts) },
 		},
 	})
 }
@@ -133,4 +134,30 @@ func authServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(s.Close)
 	ts.Setenv("AUTH_URL", fmt.Sprintf("nats://%s", s.Native().Addr()))
+}
+
+// tlsserver starts a server at $TLS_URL that wants a certificate, and writes
+// certificates for clients.
+func tlsServer(t *testing.T, ts *testscript.TestScript) {
+	ca, stranger := brokertest.NewCA(t, "desk"), brokertest.NewCA(t, "stranger")
+	soon, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	write := func(name string, data []byte) { ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600)) }
+	write("ca.pem", ca.PEM())
+	write("stranger-ca.pem", stranger.PEM())
+	for name, issue := range map[string]func() (cert, key []byte){
+		"client":   func() ([]byte, []byte) { return ca.Issue("client", soon) },
+		"expired":  func() ([]byte, []byte) { return ca.Issue("client", past) },
+		"stranger": func() ([]byte, []byte) { return stranger.Issue("client", soon) },
+	} {
+		cert, key := issue()
+		write(name+"-cert.pem", cert)
+		write(name+"-key.pem", key)
+	}
+	s, err := natsserver.Start(natsserver.Config{
+		Port: natsserver.RandomPort, StoreDir: ts.MkAbs(".tls"),
+		TLS: ca.ServerTLS(ca.Pool()),
+	})
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv("TLS_URL", fmt.Sprintf("tls://%s", s.Native().Addr()))
 }
