@@ -23,7 +23,7 @@ BUF := $(BIN)/buf-$(BUF_VERSION)
 
 # Where goroutines meet: these packages are tested with the race detector.
 # It needs a C compiler; without one they are tested without it, and that is said.
-CONCURRENT := ./pkg/... ./internal/cli/...
+CONCURRENT := ./pkg/... ./internal/cli/... ./test/...
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
 FUZZTIME ?= 20s
