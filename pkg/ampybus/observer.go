@@ -19,9 +19,11 @@ type PublishEvent struct {
 	Topic     string
 	MessageID string
 	Producer  string
-	Bytes     int           // as stored
-	Attempts  int           // 1 without a retry
-	Duplicate bool          // the broker already held it
+	Bytes     int    // as stored
+	Attempts  int    // 1 without a retry
+	Duplicate bool   // the broker already held it
+	Log       string // where it is stored, when the broker tells
+	Pos       uint64
 	Took      time.Duration // from the call to the broker's word
 	Err       error         // nil: stored; ErrUncertain: may be stored
 }

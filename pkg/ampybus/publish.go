@@ -190,7 +190,7 @@ func (b *Bus) start(r *pending, done func(driver.Outcome, error)) {
 		}
 		b.opts.Observer.Published(PublishEvent{
 			Topic: r.rec.Topic, MessageID: r.id, Producer: r.producer, Bytes: r.size,
-			Attempts: r.attempts, Duplicate: o.Duplicate, Took: time.Since(r.started), Err: err,
+			Attempts: r.attempts, Duplicate: o.Duplicate, Log: o.Log, Pos: o.Pos, Took: time.Since(r.started), Err: err,
 		})
 		done(o, err)
 	}

@@ -79,6 +79,17 @@ type matcher struct {
 	where  *vm.Program
 }
 
+// Matcher compiles f into a function that tells whether a dead letter is
+// selected; Limit is left to the caller. Faults of f are those of Validate; an
+// error of the function is Where's, on that dead letter.
+func (f Filter) Matcher() (func(*ampybus.DeadLetter) (bool, error), error) {
+	m, err := f.compile()
+	if err != nil {
+		return nil, err
+	}
+	return m.match, nil
+}
+
 // Validate reports every fault of f, each naming its field.
 func (f Filter) Validate() error {
 	_, err := f.compile()
