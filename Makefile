@@ -46,7 +46,7 @@ demo: ## real bars through the whole system on an embedded broker, with a proof 
 bench: ## the benchmarks of every package (BENCH=regexp selects)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-.PHONY: test sim mutants chaos fuzz cover
+.PHONY: test sim mutants fuzz cover
 test: ## vet and every test, offline, no Docker; with the race detector where goroutines meet
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
 	$(GO) vet ./...
@@ -60,9 +60,6 @@ sim: ## simulate the key-ordered core on SEEDS=200000 random worlds
 
 mutants: ## break the code in every named way and see the named test fail
 	tools/mutants.sh
-
-chaos: ## kill consumers and brokers for half an hour and check the histories
-	$(GO) test -count=1 -timeout 60m -tags chaos -v ./test/chaos/...
 
 fuzz: ## every fuzz target for FUZZTIME=20s each
 	tools/fuzz.sh $(FUZZTIME)
