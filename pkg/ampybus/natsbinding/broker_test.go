@@ -17,7 +17,12 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-func TestMain(m *testing.M) { brokertest.Main(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(ownerEnv); url != "" {
+		os.Exit(ownForParent(url))
+	}
+	brokertest.Main(m)
+}
 
 // testLease is short: takeovers wait for it.
 const testLease = 600 * time.Millisecond

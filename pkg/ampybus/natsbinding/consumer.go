@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/AmpyFin/ampy-bus/internal/mutant"
@@ -121,29 +120,35 @@ func (d *durable) create(ctx context.Context, c jetstream.ConsumerConfig) (*jets
 // rewind makes delivery begin again at position floor, in order. It needs the
 // lease: nobody else may use the durable meanwhile.
 //
-// Server 2.14 and later reset the consumer in place. Older ones have it
+// Server 2.14 and later reset the consumer in place. For older ones it is
 // deleted and made again; a crash in between loses nothing, because the
 // position is in the lease entry.
 func (d *durable) rewind(ctx context.Context, floor uint64) error {
 	if mutant.On("no-reset-on-takeover") {
 		return nil
 	}
-	if !d.t.cfg.noReset {
-		err := d.t.guard(ctx, "$JS.API.CONSUMER.RESET."+d.stream, func(ctx context.Context) error {
-			_, err := d.t.js.ResetConsumerToSequence(ctx, d.stream, d.group, floor)
-			return err
-		})
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, nats.ErrNoResponders):
-			// No such consumer, or a server that cannot reset.
-		case errors.Is(err, jetstream.ErrConsumerInvalidReset), errors.Is(err, jetstream.ErrConsumerNotFound):
-			// It began behind floor, on a stream that was another one.
-		default:
-			return requestError("reset durable "+d.group+" of "+d.stream, err)
-		}
+	_, err := d.info(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return d.makeAt(ctx, floor)
+	case err != nil:
+		return err
+	case d.t.cfg.noReset || !d.t.atLeast(2, 14):
+		return d.remake(ctx, floor)
 	}
+	err = d.t.guard(ctx, "$JS.API.CONSUMER.RESET."+d.stream, func(ctx context.Context) error {
+		_, err := d.t.js.ResetConsumerToSequence(ctx, d.stream, d.group, floor)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	err = requestError("reset durable "+d.group+" of "+d.stream, err)
+	if ctx.Err() != nil || errors.Is(err, errInterrupted) || errors.Is(err, driver.ErrPermission) {
+		return err
+	}
+	// It began behind floor, on a stream that was another one; or nobody
+	// answers, as when an older server of a mixed cluster leads the consumer.
 	return d.remake(ctx, floor)
 }
 
@@ -154,9 +159,13 @@ func (d *durable) remake(ctx context.Context, floor uint64) error {
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return requestError("delete durable "+d.group+" of "+d.stream, err)
 	}
+	return d.makeAt(ctx, floor)
+}
+
+func (d *durable) makeAt(ctx context.Context, floor uint64) error {
 	c := d.config()
 	c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, floor
-	_, err = d.create(ctx, c)
+	_, err := d.create(ctx, c)
 	return err
 }
 
