@@ -24,8 +24,8 @@ type node struct {
 }
 
 // StartCluster runs n servers until the test ends and returns when they have a
-// leader.
-func StartCluster(tb testing.TB, n int) *Cluster {
+// leader. Each tune may change every server's configuration first.
+func StartCluster(tb testing.TB, n int, tune ...func(*natsserver.Config)) *Cluster {
 	tb.Helper()
 	routes := make([]*url.URL, n)
 	for i := range routes {
@@ -34,8 +34,8 @@ func StartCluster(tb testing.TB, n int) *Cluster {
 	c := &Cluster{tb: tb}
 	for i := range n {
 		port := FreePort(tb)
-		c.nodes = append(c.nodes, node{conf: natsserver.Config{
-			Port: port, StoreDir: tb.TempDir(), NoJetStream: false,
+		conf := natsserver.Config{
+			Port: port, StoreDir: tb.TempDir(),
 			Tune: func(o *server.Options) {
 				o.ServerName = fmt.Sprintf("n%d", i)
 				o.Cluster.Name = "test"
@@ -43,7 +43,11 @@ func StartCluster(tb testing.TB, n int) *Cluster {
 				fmt.Sscanf(routes[i].Port(), "%d", &o.Cluster.Port)
 				o.Routes = routes
 			},
-		}})
+		}
+		for _, f := range tune {
+			f(&conf)
+		}
+		c.nodes = append(c.nodes, node{conf: conf})
 	}
 	for i := range c.nodes {
 		c.Start(i)
