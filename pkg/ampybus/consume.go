@@ -29,6 +29,20 @@ func (it *item) key() string {
 	return it.d.Key
 }
 
+// keyOf is item.key without reading all headers: what divides a log into
+// shares must be what orders.
+func keyOf(d *driver.Delivery) string {
+	if len(d.Headers) > maxReadHeaders || headerBlockBytes(d.Headers) > maxReadBlock {
+		return d.Key
+	}
+	for i := range d.Headers {
+		if h := &d.Headers[i]; h.Value != "" && fieldOf(h.Name) == fPartitionKey {
+			return h.Value
+		}
+	}
+	return d.Key
+}
+
 func (it *item) message(e *engine, t keyed.Task[*item]) *Message {
 	m := newMessage(it.d, it.head, it.lints)
 	m.Attempt = t.Attempt
@@ -57,8 +71,12 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if reason, yes := l.condemned(t.Pos); yes && !mutant.On("no-quarantine") {
 		return e.bury(l, it, m, reason)
 	}
-	if t.Parked && !mutant.On("run-parked") && !e.awaits(t.Key, m) {
-		return e.bury(l, it, m, ReasonPredecessorDead+":"+t.Predecessor)
+	cause, redriven := "", false
+	if t.Parked && !mutant.On("run-parked") {
+		cause, redriven = e.behind(t.Key, m)
+	}
+	if cause != "" {
+		return e.bury(l, it, m, ReasonPredecessorDead+":"+cause)
 	}
 	if err := e.bus.unpack(l.ctx, m); err != nil {
 		return e.refuse(l, it, t, m, err)
@@ -73,8 +91,8 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	case err != nil:
 		return e.retry(l, it, t, m, fmt.Errorf("look up duplicates: %w", err))
 	case seen == SeenSame:
-		if t.Parked {
-			e.applied(t.Key)
+		if redriven {
+			e.applied(t.Key, t.Lane)
 		}
 		e.consumed(m, ResultDuplicate, "", 0, nil)
 		return keyed.Verdict{Outcome: keyed.Done}
@@ -103,8 +121,8 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if err := e.c.Dedupe.Mark(l.ctx, m); err != nil {
 		return e.retry(l, it, t, m, fmt.Errorf("mark as applied: %w", err))
 	}
-	if t.Parked {
-		e.applied(t.Key)
+	if redriven {
+		e.applied(t.Key, t.Lane)
 	}
 	e.consumed(m, ResultOK, "", took, nil)
 	return keyed.Verdict{Outcome: keyed.Done}

@@ -29,6 +29,8 @@ type letter struct {
 	at    string // origin of the dead letter itself
 	id    string
 	retry int
+	lane  string // where the message died first: what lies before, or in another
+	from  uint64 // lane, is no successor of it
 }
 
 // cause names the message that the key waits for.
@@ -41,7 +43,8 @@ func (p *parkedKey) put(l letter) {
 		switch {
 		case x.at == l.at:
 			return
-		case x.id == l.id && x.retry < l.retry:
+		case x.id == l.id && x.lane == l.lane && x.retry < l.retry:
+			l.from = x.from
 			p.open[i] = l
 			return
 		}
@@ -53,13 +56,30 @@ func (p *parkedKey) put(l letter) {
 // message_id is missing.
 func letterID(h Headers, origin string) string { return firstText(h.MessageID, origin) }
 
-// awaits reports that m is the redriven copy of the oldest open dead letter:
-// the only message that may run.
-func (e *engine) awaits(key string, m *Message) bool {
+// first is the oldest open dead letter of a lane, -1 if it has none.
+func (p *parkedKey) first(lane string) int {
+	return slices.IndexFunc(p.open, func(l letter) bool { return l.lane == lane })
+}
+
+// behind returns the open dead letter that m must not overtake. m may run when
+// there is none, and when it is the redriven copy of the oldest one: then
+// redriven is true.
+func (e *engine) behind(key string, m *Message) (cause string, redriven bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.parked[key]
-	return p != nil && p.cause() == letterID(m.Headers, m.Origin()) && m.Headers.RetryCount > p.open[0].retry
+	if p == nil {
+		return "", false
+	}
+	i := p.first(m.Lane)
+	if i < 0 || m.Pos < p.open[i].from {
+		return "", false
+	}
+	l := p.open[i]
+	if l.id == letterID(m.Headers, m.Origin()) && m.Headers.RetryCount > l.retry {
+		return "", true
+	}
+	return l.id, false
 }
 
 // hold parks a key behind the dead letter of m, which lies at the given origin,
@@ -73,7 +93,7 @@ func (e *engine) hold(key string, m *Message, at string) string {
 		p = &parkedKey{}
 		e.parked[key] = p
 	}
-	p.put(letter{at, id, m.Headers.RetryCount})
+	p.put(letter{at, id, m.Headers.RetryCount, m.Lane, m.Pos})
 	cause := p.cause()
 	e.mu.Unlock()
 	if fresh {
@@ -85,8 +105,12 @@ func (e *engine) hold(key string, m *Message, at string) string {
 
 // applied takes the oldest of a key's open dead letters off: its redriven copy
 // was applied.
-func (e *engine) applied(key string) {
-	e.free(key, func(p *parkedKey) { p.open = p.open[1:] })
+func (e *engine) applied(key, lane string) {
+	e.free(key, func(p *parkedKey) {
+		if i := p.first(lane); i >= 0 {
+			p.open = slices.Delete(p.open, i, i+1)
+		}
+	})
 }
 
 // discarded takes the dead letter at origin off.
@@ -161,7 +185,17 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 		}
 	}
 	e.mu.Lock()
+	for key, known := range e.parked { // of an earlier ownership, or of other lanes
+		known.open = slices.DeleteFunc(known.open, func(l letter) bool { return l.lane == lane })
+		if len(known.open) == 0 && open[key] == nil {
+			delete(e.parked, key)
+			e.core.Release(key)
+		}
+	}
 	for key, p := range open {
+		if known := e.parked[key]; known != nil {
+			p.open = append(known.open, p.open...)
+		}
 		e.parked[key] = p
 		e.core.Park(key, p.cause())
 	}
@@ -188,16 +222,17 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 			return err
 		}
 		h := &m.Headers
-		log, _, ok := cutOrigin(h.DLQ.Origin)
-		if h.DLQ.Group != e.c.Group || !ok || !laneOf(lane, log) {
+		log, pos, ok := cutOrigin(h.DLQ.Origin)
+		key := firstText(h.PartitionKey, m.Record.Key)
+		if h.DLQ.Group != e.c.Group || !ok || !driver.LaneHolds(lane, log, key) {
 			continue
 		}
-		p := keys[h.PartitionKey]
+		p := keys[key]
 		if p == nil {
 			p = &parkedKey{}
-			keys[h.PartitionKey] = p
+			keys[key] = p
 		}
-		p.put(letter{m.Origin(), letterID(*h, h.DLQ.Origin), h.RetryCount})
+		p.put(letter{m.Origin(), letterID(*h, h.DLQ.Origin), h.RetryCount, lane, pos})
 	}
 	for key, p := range keys {
 		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return finished(settled[l.at], lane, from) })
@@ -217,13 +252,8 @@ func finished(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool 
 		return true
 	}
 	log, pos, ok := cutOrigin(s.GetTargetOrigin())
-	return ok && laneOf(lane, log) && pos < from
-}
-
-// laneOf reports whether lane is log, or a share of it ("log/share").
-func laneOf(lane, log string) bool {
-	rest, ok := strings.CutPrefix(lane, log)
-	return ok && (rest == "" || rest[0] == '/')
+	of, _, _ := driver.CutLane(lane)
+	return ok && of == log && pos < from
 }
 
 // cutOrigin cuts "log:position".
