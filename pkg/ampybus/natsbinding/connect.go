@@ -48,19 +48,27 @@ func Dial(c Config) (*Transport, error) {
 		return nil, err
 	}
 	t := newTransport(c)
-	opts, err := c.natsOptions(t)
-	if err != nil {
-		return nil, err
-	}
-	t.nc, err = nats.Connect(strings.Join(c.servers(), ","), opts...)
-	if err != nil {
-		return nil, connectError(c, err)
-	}
-	if err := t.start(); err != nil {
-		t.nc.Close()
+	if err := t.connect(); err != nil {
+		t.acks.close()
 		return nil, err
 	}
 	return t, nil
+}
+
+func (t *Transport) connect() error {
+	opts, err := t.cfg.natsOptions(t)
+	if err != nil {
+		return err
+	}
+	t.nc, err = nats.Connect(strings.Join(t.cfg.servers(), ","), opts...)
+	if err != nil {
+		return connectError(t.cfg, err)
+	}
+	if err := t.start(); err != nil {
+		t.nc.Close()
+		return err
+	}
+	return nil
 }
 
 func (c Config) natsOptions(t *Transport) ([]nats.Option, error) {
