@@ -67,6 +67,13 @@ type Consumer struct {
 	CommitEvery time.Duration
 	// Lease is how long a silent member keeps its lanes. Zero: 10 s.
 	Lease time.Duration
+	// Shares divides each log by partition key into so many lanes, so that as
+	// many members can work on one log, each key in order. On NATS every share
+	// reads the whole log and drops the rest, so it helps where handlers are the
+	// limit, not reading. Kafka ignores it: its partitions are the shares. All
+	// members of a group must use the same number; to change it, stop them all.
+	// At most driver.MaxShares. Zero: 1, one active member per log.
+	Shares int
 	// DrainTimeout bounds how long running handlers may go on after ctx ended,
 	// before their ctx ends too. Zero: 8 s.
 	DrainTimeout time.Duration
@@ -133,6 +140,9 @@ func (c Consumer) Validate() error {
 	if c.Retry != nil && c.Retry.Attempts < 1 {
 		faults = append(faults, &FieldError{Field: "retry.attempts", Value: fmt.Sprint(c.Retry.Attempts), Problem: "less than one attempt", Fix: "use 1 for no retry"})
 	}
+	if c.Shares < 0 || c.Shares > driver.MaxShares {
+		faults = append(faults, &FieldError{Field: "shares", Value: fmt.Sprint(c.Shares), Problem: "not a number of shares", Fix: fmt.Sprintf("use 1 to %d", driver.MaxShares)})
+	}
 	return errors.Join(faults...)
 }
 
@@ -157,6 +167,7 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
 	src, err := b.t.Open(ctx, driver.GroupConfig{
 		Group: c.Group, Pattern: c.Pattern, Member: c.Member,
 		Start: c.Start, StartNew: c.StartNew, MaxSpan: c.MaxSpan, Lease: c.Lease,
+		Shares: c.Shares, KeyOf: keyOf,
 	})
 	if err != nil {
 		return fmt.Errorf("open group %s on %s: %w", c.Group, c.Pattern, err)

@@ -5,8 +5,9 @@
 //
 // To a driver's user every broker looks the same: a set of logs, each an
 // ordered sequence of records with growing positions. A group reads a log
-// through a lane: a log (or a share of one) with one owner at a time and one
-// committed position, below which everything is finished.
+// through a lane: a log (or a share of one, by key) with one owner at a time and
+// one committed position, below which everything is finished. Members of a
+// group divide its lanes evenly among them.
 package driver
 
 import (
@@ -122,6 +123,19 @@ type GroupConfig struct {
 	// Lease is how long a silent owner keeps its lanes: a killed member's lanes
 	// are taken over within about this time. Zero: DefaultLease.
 	Lease time.Duration
+	// Shares divides each log by key into so many lanes, see LaneOf and ShareOf,
+	// so that as many members can work on one log with each key in order. Each
+	// share reads the whole log and drops what belongs to others. Zero or 1: one
+	// lane per log. All members must agree: one that asks for another number
+	// than the living ones is refused with ErrConfig. With no member living the
+	// number may change: new lanes begin at the smallest position that an old
+	// lane of the log had committed. A broker whose logs are partitions already
+	// ignores it.
+	Shares int
+	// KeyOf names the key of a record, as Shares divides by it. It is called from
+	// several goroutines and must not keep the Delivery. Required where Shares is
+	// above 1: not every broker stores Record.Key.
+	KeyOf func(*Delivery) string
 }
 
 // DefaultMaxSpan bounds both memory and what is delivered again after a crash.
@@ -227,8 +241,10 @@ type LaneState struct {
 	First     uint64 // oldest position held
 	Next      uint64 // position behind the newest record
 	Committed uint64 // everything below is finished; 0 without a group
-	Pending   uint64 // records from Committed on
-	Owner     string // the member that owns the lane, if known
-	Records   uint64 // records held
-	Bytes     uint64 // bytes held
+	// Pending counts the records from Committed on. Of a share it may be an
+	// estimate: the log's records, divided by the number of shares.
+	Pending uint64
+	Owner   string // the member that owns the lane, if known
+	Records uint64 // records held
+	Bytes   uint64 // bytes held
 }

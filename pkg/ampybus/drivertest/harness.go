@@ -100,6 +100,7 @@ func Promises() []Promise {
 		takeoverPromises(),
 		crashPromises(),
 		memberPromises(),
+		sharePromises(),
 		patternPromises(),
 		flowPromises(),
 		outagePromises(),

@@ -33,7 +33,7 @@ func refusalPromises() []Promise {
 		},
 		{
 			"ImpossibleConfigurationsAreRefused",
-			"What cannot work is refused with ErrConfig before anything is created: a malformed pattern, a group without a name, a reader that follows to an end.",
+			"What cannot work is refused with ErrConfig before anything is created: a malformed pattern, a group without a name, logs divided without a key, a reader that follows to an end.",
 			impossibleConfigurationsAreRefused,
 		},
 	}
@@ -139,6 +139,11 @@ func impossibleConfigurationsAreRefused(e *env) {
 	}
 	if _, err := tr.Open(e.ctx(), group("", "m", allOrders)); !errors.Is(err, driver.ErrConfig) {
 		e.Errorf("Open of a group without a name: %v, want %v", err, driver.ErrConfig)
+	}
+	for _, c := range []driver.GroupConfig{divided("m", allOrders, -1), divided("m", allOrders, driver.MaxShares+1), {Group: "g", Pattern: allOrders, Shares: 2}} {
+		if _, err := tr.Open(e.ctx(), c); !errors.Is(err, driver.ErrConfig) {
+			e.Errorf("Open with %d shares, key named: %v: %v, want %v", c.Shares, c.KeyOf != nil, err, driver.ErrConfig)
+		}
 	}
 	follow := driver.ReadConfig{Pattern: allOrders, Follow: true, End: time.Now()}
 	if _, err := tr.Read(e.ctx(), follow); !errors.Is(err, driver.ErrConfig) {

@@ -65,7 +65,7 @@ type Broker struct {
 	clock    time.Time    // of the last record stored
 	outages  int
 	refusals []*refusal
-	members  int // names made up so far
+	members  int // that ever joined a group
 }
 
 // New returns a broker that holds nothing.
@@ -169,8 +169,10 @@ func (b *Broker) now() time.Time {
 // stored wakes whoever waits for records of l. The lock is held.
 func (b *Broker) stored(l *log) {
 	for _, g := range b.groups {
-		if ln := g.lanes[l.name]; ln != nil && ln.owner != nil {
-			ln.owner.wakes()
+		for _, ln := range g.on(l.name) {
+			if ln.owner != nil {
+				ln.owner.wakes()
+			}
 		}
 	}
 	for _, t := range b.clients {

@@ -59,8 +59,10 @@ func (b *Broker) Truncate(log string, below uint64) error {
 	l.truncate(below)
 	b.stored(l) // those who wait behind the end now see a gap
 	for _, g := range b.groups {
-		if ln := g.lanes[log]; ln != nil && ln.owner != nil {
-			ln.owner.revise()
+		for _, ln := range g.on(log) {
+			if ln.owner != nil {
+				ln.owner.revise()
+			}
 		}
 	}
 	return nil

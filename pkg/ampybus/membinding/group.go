@@ -5,16 +5,22 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/AmpyFin/ampy-bus/internal/deal"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// group is a durable reader: its lanes, one for each log of its pattern, and
-// the members that share them. The broker's lock guards it.
+// group is a durable reader: its lanes, one for each log of its pattern or for
+// each share of one, and the members that share them. The broker's lock guards
+// it.
 type group struct {
 	b       *Broker
 	name    string
 	pattern pattern
+	shares  int
+	key     func(*driver.Delivery) string // what divides a log into shares
 	lanes   map[string]*lane
+	plan    deal.Plan // by the members' ids
+	epochs  uint64    // of lanes that are gone: new ones begin above
 	members []*source // in the order in which they joined
 }
 
@@ -23,20 +29,22 @@ func (b *Broker) join(s *source, p pattern) error {
 	g := b.groups[s.cfg.Group]
 	switch {
 	case g == nil:
-		g = &group{b: b, name: s.cfg.Group, lanes: make(map[string]*lane)}
+		g = &group{b: b, name: s.cfg.Group, shares: s.cfg.Shares, lanes: make(map[string]*lane), plan: make(deal.Plan)}
 		b.groups[g.name] = g
 	case g.pattern.text != p.text && len(g.members) > 0:
 		return fmt.Errorf("its members read %s, not %s: %w", g.pattern.text, p.text, driver.ErrConfig)
+	case g.shares != s.cfg.Shares && len(g.members) > 0:
+		return driver.OtherShares(g.name, g.shares, s.cfg.Shares)
 	}
-	g.pattern = p
+	g.pattern, g.key = p, s.cfg.KeyOf
+	g.divide(s.cfg.Shares)
 	for _, l := range b.logsOf(p) {
-		if g.lanes[l.name] == nil {
-			g.lanes[l.name] = newLane(g, l, startOf(l, s.cfg))
-		}
+		g.read(l, startOf(l, s.cfg))
 	}
+	b.members++
+	s.id = fmt.Sprintf("member-%d", b.members)
 	if s.cfg.Member == "" {
-		b.members++
-		s.cfg.Member = fmt.Sprintf("member-%d", b.members)
+		s.cfg.Member = s.id
 	}
 	s.group = g
 	g.members = append(g.members, s)
@@ -59,69 +67,89 @@ func startOf(l *log, c driver.GroupConfig) uint64 {
 // of it is new, also for a group that began behind the newest record.
 func (g *group) logCreated(l *log) {
 	if g.pattern.overlaps(l.name) {
-		g.lanes[l.name] = newLane(g, l, l.first)
+		g.read(l, l.first)
 		g.balance()
 	}
 }
 
-// balance gives lanes without an owner to the members that own least, and
-// drains one lane of a member that owns two more than another. It is called
-// whenever a lane or a member comes or goes.
-func (g *group) balance() {
-	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
-		ln := g.lanes[name]
-		if least, _ := g.extremes(); ln.owner == nil && least != nil {
-			ln.assign(least)
+// read makes the lanes of a log that the group has not read before.
+func (g *group) read(l *log, start uint64) {
+	for share := range g.shares {
+		if name := driver.LaneOf(l.name, share, g.shares); g.lanes[name] == nil {
+			g.lanes[name] = newLane(g, l, share, start)
 		}
 	}
-	least, most := g.extremes()
-	if least == nil || g.load(most) < g.load(least)+2 || g.draining() {
+}
+
+// divide changes the number of shares of a group without members. New lanes
+// begin at the smallest commit of a log's old ones, so that nothing is lost.
+func (g *group) divide(shares int) {
+	if g.shares == shares {
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(g.lanes)) {
-		if ln := g.lanes[name]; ln.owner == most {
-			ln.drain()
-			return
+	floors := make(map[*log]uint64)
+	for name, ln := range g.lanes {
+		if ln.owner != nil {
+			ln.release() // of a member that died: its lease does not matter here
 		}
+		if floor, known := floors[ln.log]; !known || ln.committed < floor {
+			floors[ln.log] = ln.committed
+		}
+		g.epochs = max(g.epochs, ln.epoch)
+		delete(g.lanes, name)
+	}
+	g.shares = shares
+	for l, floor := range floors {
+		g.read(l, floor)
 	}
 }
 
-// extremes are the connected members that own the fewest and the most lanes,
-// the earlier one where several do; nil where nobody is connected.
-func (g *group) extremes() (least, most *source) {
+// keyOf is the key of a record as the members name it, or did: which of them is
+// asked makes no difference.
+func (g *group) keyOf(l *log, pos uint64) string {
+	d := driver.Delivery{Record: l.at(pos).rec, Log: l.name, Pos: pos, StoredAt: l.at(pos).storedAt}
+	return g.key(&d)
+}
+
+// on lists the lanes of a log, by name.
+func (g *group) on(log string) []*lane {
+	var lanes []*lane
+	for share := range g.shares {
+		if ln := g.lanes[driver.LaneOf(log, share, g.shares)]; ln != nil {
+			lanes = append(lanes, ln)
+		}
+	}
+	return lanes
+}
+
+// balance deals the lanes to the members that are connected: what nobody owns
+// is assigned, what somebody else should own is drained. It is called whenever
+// a lane or a member comes or goes.
+func (g *group) balance() {
+	byID := make(map[string]*source)
+	var ids []string
 	for _, s := range g.members {
-		if !s.t.connected {
-			continue
-		}
-		if least == nil || g.load(s) < g.load(least) {
-			least = s
-		}
-		if most == nil || g.load(s) > g.load(most) {
-			most = s
+		if s.t.connected {
+			ids = append(ids, s.id)
+			byID[s.id] = s
 		}
 	}
-	return least, most
-}
-
-// load is the number of lanes that s owns.
-func (g *group) load(s *source) int {
-	n := 0
-	for _, ln := range g.lanes {
-		if ln.owner == s {
-			n++
+	names := slices.Sorted(maps.Keys(g.lanes))
+	for _, name := range names {
+		if ln := g.lanes[name]; ln.owner != nil && !ln.draining {
+			g.plan[name] = ln.owner.id
 		}
 	}
-	return n
-}
-
-// draining reports whether a lane is on its way to another member.
-func (g *group) draining() bool {
-	for _, ln := range g.lanes {
-		if ln.draining {
-			return true
+	g.plan = deal.Lanes(ids, names, g.plan)
+	for _, name := range names {
+		switch ln, s := g.lanes[name], byID[g.plan[name]]; {
+		case s == nil || ln.owner == s:
+		case ln.owner == nil:
+			ln.assign(s)
+		case ln.owner.t.connected && !ln.draining:
+			ln.drain()
 		}
 	}
-	return false
 }
 
 // part ends a membership. Lanes of a member that cannot reach the broker stay
@@ -140,10 +168,10 @@ func (g *group) part(s *source) {
 	g.balance()
 }
 
-// lane finds the lane of a group on a log, nil where there is none.
-func (b *Broker) lane(group, log string) *lane {
+// lanes lists the lanes of a group on a log.
+func (b *Broker) lanes(group, log string) []*lane {
 	if g := b.groups[group]; g != nil {
-		return g.lanes[log]
+		return g.on(log)
 	}
 	return nil
 }

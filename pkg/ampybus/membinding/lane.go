@@ -8,10 +8,13 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// lane is a log as one group reads it. The broker's lock guards it.
+// lane is a log, or a share of one, as one group reads it. The broker's lock
+// guards it.
 type lane struct {
 	group     *group
 	log       *log
+	name      string
+	share     int
 	committed uint64         // everything below is finished
 	counts    map[uint64]int // deliveries of records not committed
 
@@ -30,13 +33,41 @@ type lane struct {
 	limit    *time.Timer // takes the lane away: end of lease, or of draining
 }
 
-func newLane(g *group, l *log, start uint64) *lane {
-	return &lane{group: g, log: l, committed: start, counts: make(map[uint64]int)}
+func newLane(g *group, l *log, share int, start uint64) *lane {
+	return &lane{
+		group: g, log: l, share: share, name: driver.LaneOf(l.name, share, g.shares),
+		committed: start, counts: make(map[uint64]int), epoch: g.epochs,
+	}
+}
+
+// seek is the position of the lane's oldest record in [pos, end), or end.
+func (ln *lane) seek(pos, end uint64) uint64 {
+	for ; ; pos++ {
+		pos = ln.log.seek(ln.group.pattern, pos, end)
+		if pos >= end || pos >= ln.log.next() || ln.holds(pos) {
+			return pos
+		}
+	}
+}
+
+// holds reports whether the record at pos belongs to the lane's share.
+func (ln *lane) holds(pos uint64) bool {
+	shares := ln.group.shares
+	return shares == 1 || driver.ShareOf(ln.group.keyOf(ln.log, pos), shares) == ln.share
+}
+
+// pending counts the lane's records that are not finished.
+func (ln *lane) pending() uint64 {
+	n, end := uint64(0), ln.log.next()
+	for pos := ln.seek(max(ln.committed, ln.log.first), end); pos < end; pos = ln.seek(pos+1, end) {
+		n++
+	}
+	return n
 }
 
 // event is an event of the lane at its present epoch.
 func (ln *lane) event(kind driver.EventKind) driver.Event {
-	return driver.Event{Kind: kind, Lane: ln.log.name, Epoch: ln.epoch}
+	return driver.Event{Kind: kind, Lane: ln.name, Epoch: ln.epoch}
 }
 
 // assign makes s the owner.
@@ -154,8 +185,9 @@ func (ln *lane) handedOut(positions []uint64, next uint64) {
 
 func (ln *lane) state() driver.LaneState {
 	st := logState(ln.log, ln.group.pattern)
+	st.Lane = ln.name
 	st.Committed = ln.committed
-	st.Pending = ln.log.count(ln.group.pattern, ln.committed)
+	st.Pending = ln.pending()
 	if ln.owner != nil {
 		st.Owner = ln.owner.cfg.Member
 	}

@@ -70,8 +70,8 @@ func (ln *lane) offer(maxSpan int) offer {
 	o.event = ln.event(driver.Records)
 	room, bytes := min(maxSpan-len(ln.out), maxBatch), 0
 	end := ln.log.next()
-	ln.next = ln.log.seek(ln.group.pattern, ln.next, end) // what does not match is never read again
-	for pos := ln.next; pos < end && len(o.positions) < room; pos = ln.log.seek(ln.group.pattern, pos+1, end) {
+	ln.skip(end)
+	for pos := ln.next; pos < end && len(o.positions) < room; pos = ln.seek(pos+1, end) {
 		bytes += size(ln.log.at(pos).rec)
 		if bytes > maxBatchBytes && len(o.positions) > 0 {
 			break
@@ -82,6 +82,16 @@ func (ln *lane) offer(maxSpan int) offer {
 	}
 	o.set = len(o.positions) > 0
 	return o
+}
+
+// skip passes over what belongs to others, which is never read again. Where all
+// before is finished, so is that: its retention is no gap of this lane.
+func (ln *lane) skip(end uint64) {
+	finished := ln.next == ln.committed
+	ln.next = ln.seek(ln.next, end)
+	if finished {
+		ln.committed = ln.next
+	}
 }
 
 // received notes that the member has o. A commit may have come in between; so

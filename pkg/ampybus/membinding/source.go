@@ -12,6 +12,7 @@ import (
 // source is one member of a group. It implements driver.Source.
 type source struct {
 	t        *Transport
+	id       string // unlike cfg.Member, its own
 	cfg      driver.GroupConfig
 	group    *group
 	events   chan driver.Event
@@ -34,6 +35,7 @@ func newSource(t *Transport, c driver.GroupConfig) *source {
 	if c.MaxSpan <= 0 {
 		c.MaxSpan = driver.DefaultMaxSpan
 	}
+	c.Shares = max(c.Shares, 1)
 	return &source{
 		t:        t,
 		cfg:      c,

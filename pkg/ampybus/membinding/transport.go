@@ -62,8 +62,8 @@ func (t *Transport) Open(ctx context.Context, c driver.GroupConfig) (driver.Sour
 	if err != nil {
 		return nil, fmt.Errorf("open group %s: %w", c.Group, err)
 	}
-	if c.Group == "" {
-		return nil, fmt.Errorf("open group: the name is empty: %w", driver.ErrConfig)
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("open group %s: %w", c.Group, err)
 	}
 	t.b.mu.Lock()
 	defer t.b.mu.Unlock()
@@ -113,7 +113,9 @@ func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.
 	for _, l := range t.b.logsOf(p) {
 		if group == "" {
 			states = append(states, logState(l, p))
-		} else if ln := t.b.lane(group, l.name); ln != nil {
+			continue
+		}
+		for _, ln := range t.b.lanes(group, l.name) {
 			states = append(states, ln.state())
 		}
 	}
