@@ -20,12 +20,8 @@ import (
 // apart: the dead-letter log and the settlements say which ones are open, so a
 // restart or another member finds the same.
 
-// parkedKey lists a key's open dead letters, oldest first, and the lane whose
-// messages wait.
-type parkedKey struct {
-	lane string
-	open []letter
-}
+// parkedKey lists a key's open dead letters, oldest first.
+type parkedKey struct{ open []letter }
 
 // letter is an open dead letter: where it lies, whose it is, and which copy of
 // the message died: only a copy with a higher retry_count was redriven.
@@ -94,7 +90,7 @@ func (e *engine) hold(key string, m *Message, at string) string {
 	p := e.parked[key]
 	fresh := p == nil
 	if fresh {
-		p = &parkedKey{lane: m.Lane}
+		p = &parkedKey{}
 		e.parked[key] = p
 	}
 	p.put(letter{at, id, m.Headers.RetryCount, m.Lane, m.Pos})
@@ -233,7 +229,7 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 		}
 		p := keys[key]
 		if p == nil {
-			p = &parkedKey{lane: lane}
+			p = &parkedKey{}
 			keys[key] = p
 		}
 		p.put(letter{m.Origin(), letterID(*h, h.DLQ.Origin), h.RetryCount, lane, pos})

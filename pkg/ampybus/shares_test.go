@@ -76,8 +76,45 @@ func TestAnotherNumberOfSharesIsAnError(t *testing.T) {
 	})
 }
 
-// A key is parked in its own share only, and released for good: a lane that
-// comes back finds what became of its keys meanwhile.
+// The shares of a log are at different positions: another one's says nothing of
+// whether a redriven copy was applied.
+func TestAKeyIsParkedInItsOwnShareOnly(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var got effects
+		var second atomic.Bool
+		handle := func(ctx context.Context, m *ampybus.Message) error {
+			switch {
+			case !second.Load() && m.Headers.PartitionKey == "slow":
+				<-ctx.Done()
+				return ctx.Err()
+			case m.Headers.RetryCount == 0 && string(m.Payload) == "1":
+				return ampybus.Permanent(errHandler)
+			}
+			got.add(m)
+			return nil
+		}
+		if driver.ShareOf("a", 4) == driver.ShareOf("slow", 4) {
+			t.Fatal("the keys must be of different shares")
+		}
+		w.publish(ordersTopic, "slow", "0")
+		w.publish(ordersTopic, "a", "1")
+		stop := w.consume(ordersShared("g", 4), handle)
+		settle(time.Minute)
+		w.redriveAll()
+		_ = stop() // the slow handler is given up
+		second.Store(true)
+		stop = w.consume(ordersShared("g", 4), handle)
+		settle(time.Minute)
+		w.publish(ordersTopic, "a", "2")
+		settle(time.Minute)
+		w.mustStop(stop)
+		if got.of("a") != "[1 2]" || got.of("slow") != "[0]" {
+			t.Errorf("effects %v", got.all)
+		}
+	})
+}
+
+// A lane that comes back finds what became of its parked keys meanwhile.
 func TestParkedKeysFollowTheirShares(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var got effects
