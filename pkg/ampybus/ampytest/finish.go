@@ -55,17 +55,10 @@ func (t *Trial) drained(bus *ampybus.Bus) bool {
 }
 
 // redrive sends every open dead letter of the group back, in order, and
-// returns how many there were. One that belongs to a copy older than what was
-// sent back before, a duplicate's, is discarded.
+// returns how many there were.
 func (t *Trial) redrive(bus *ampybus.Bus) int {
 	open := t.open(bus)
-	sent := make(map[string]bool)
 	for _, d := range open {
-		id := d.Headers.MessageID
-		if sent[id] {
-			continue // its turn comes when the first has been handled
-		}
-		sent[id] = true
 		if err := t.sendBack(bus, d); err != nil {
 			t.t.Errorf("redrive: %v", err)
 		}
@@ -88,13 +81,9 @@ func (t *Trial) open(bus *ampybus.Bus) (open []*ampybus.DeadLetter) {
 	return open
 }
 
-// sendBack redrives d, mended, unless that was done before.
+// sendBack redrives d, mended.
 func (t *Trial) sendBack(bus *ampybus.Bus, d *ampybus.DeadLetter) error {
 	id := d.Headers.MessageID
-	if t.back[id] > d.Headers.RetryCount {
-		return bus.Discard(t.ctx, d, ampybus.SettleOptions{Reason: "sent back from another copy", Requester: requester})
-	}
-	t.back[id] = d.Headers.RetryCount + 1
 	o := ampybus.RedriveOptions{Reason: "mended", Requester: requester}
 	t.mu.Lock()
 	if t.plan.Spoil != nil && t.poison[id] {

@@ -29,7 +29,6 @@ type Trial struct {
 	broker *membinding.Broker
 	start  func(*ampybus.Bus) ampybus.Handler
 	ctx    context.Context // ends with the trial
-	back   map[string]int  // retry_count of the copy last sent back, by message
 
 	mu        sync.Mutex
 	published []ampybus.Envelope
@@ -62,8 +61,8 @@ func newTrial(t *testing.T, p Plan, seed uint64) *Trial {
 	return &Trial{
 		Seed: seed, Consumer: p.Consumer, History: h,
 		t: t, plan: p, dice: rand.New(rand.NewPCG(seed, 0)),
-		broker: membinding.New(membinding.Config{}), back: make(map[string]int),
-		ids: make(map[string]int), troubles: make(map[string][]Fault),
+		broker: membinding.New(membinding.Config{}),
+		ids:    make(map[string]int), troubles: make(map[string][]Fault),
 		poison: make(map[string]bool), counts: make(map[Fault]int),
 	}
 }
