@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 )
 
@@ -120,6 +121,9 @@ func (in *Inbox) transaction(c *call) (verdict, error) {
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	v, err := in.within(tx, c)
 	if err != nil {
+		if mutant.On("inbox-keep-failed-effect") {
+			_ = tx.Commit()
+		}
 		return 0, err
 	}
 	if err := tx.Commit(); err != nil {

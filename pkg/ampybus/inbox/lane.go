@@ -19,9 +19,9 @@ func (in *Inbox) claim(ctx context.Context, lane string, epoch uint64) error {
 		return nil
 	}
 	in.mu.Lock()
-	known := in.claimed[lane] == epoch
+	claimed, known := in.claimed[lane]
 	in.mu.Unlock()
-	if known {
+	if known && claimed == epoch {
 		return nil
 	}
 	n, err := affected(in.db.ExecContext(ctx, in.sql.claim, in.cfg.Group, lane, int64(epoch)))

@@ -98,11 +98,6 @@ func TestTwoOwnersInARaceApplyOnceAndInOrder(t *testing.T) {
 				log[key] = append(log[key], message(key, fmt.Sprint(n)))
 			}
 		}
-		step := func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
-			_, err := tx.ExecContext(ctx, `INSERT INTO steps (key, n, epoch) VALUES ($1, $2, $3)`,
-				m.Headers.PartitionKey, string(m.Payload), int64(m.Epoch))
-			return err
-		}
 		var owners sync.WaitGroup
 		for epoch := uint64(1); epoch <= 3; epoch++ {
 			in := w.inbox(w.open())

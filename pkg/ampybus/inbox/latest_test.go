@@ -79,7 +79,7 @@ func TestAMessageWithoutAVersionIsTheHandlersError(t *testing.T) {
 		if err := w.in.LatestHandler(byPayload, set)(t.Context(), message("A", "x")); !errors.Is(err, strconv.ErrSyntax) {
 			t.Errorf("error is %v", err)
 		}
-		long := func(m *ampybus.Message) (string, int64, error) { return strings.Repeat("x", 1025), 1, nil }
+		long := func(*ampybus.Message) (string, int64, error) { return strings.Repeat("x", 1025), 1, nil }
 		if err := w.in.LatestHandler(long, set)(t.Context(), message("A", "1")); err == nil {
 			t.Error("a name of 1,025 bytes was taken")
 		}

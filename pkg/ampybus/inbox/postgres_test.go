@@ -1,6 +1,7 @@
 package inbox_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func (s *privateServer) await(dsn string) error {
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-every.C {
-		if err = db.Ping(); err == nil {
+		if err = db.PingContext(context.Background()); err == nil {
 			return nil
 		}
 		if time.Now().After(deadline) {
