@@ -84,7 +84,7 @@ func TestAKeyIsParkedInItsOwnShareOnly(t *testing.T) {
 		var second atomic.Bool
 		handle := func(ctx context.Context, m *ampybus.Message) error {
 			switch {
-			case !second.Load() && m.Headers.PartitionKey == "slow":
+			case !second.Load() && m.Headers.PartitionKey == "s":
 				<-ctx.Done()
 				return ctx.Err()
 			case m.Headers.RetryCount == 0 && string(m.Payload) == "1":
@@ -93,10 +93,10 @@ func TestAKeyIsParkedInItsOwnShareOnly(t *testing.T) {
 			got.add(m)
 			return nil
 		}
-		if driver.ShareOf("a", 4) == driver.ShareOf("slow", 4) {
+		if driver.ShareOf("a", 4) == driver.ShareOf("s", 4) {
 			t.Fatal("the keys must be of different shares")
 		}
-		w.publish(ordersTopic, "slow", "0")
+		w.publish(ordersTopic, "s", "0")
 		w.publish(ordersTopic, "a", "1")
 		stop := w.consume(ordersShared("g", 4), handle)
 		settle(time.Minute)
@@ -108,7 +108,7 @@ func TestAKeyIsParkedInItsOwnShareOnly(t *testing.T) {
 		w.publish(ordersTopic, "a", "2")
 		settle(time.Minute)
 		w.mustStop(stop)
-		if got.of("a") != "[1 2]" || got.of("slow") != "[0]" {
+		if got.of("a") != "[1 2]" || got.of("s") != "[0]" {
 			t.Errorf("effects %v", got.all)
 		}
 	})
