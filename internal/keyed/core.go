@@ -96,7 +96,7 @@ func (c *Core[T]) Assign(lane string, epoch, from uint64) {
 	default:
 		c.Revoke(lane)
 	}
-	l.owned, l.draining, l.epoch, l.next = true, false, epoch, from
+	l.owned, l.draining, l.sealed, l.epoch, l.next, l.top = true, false, false, epoch, from, 0
 	c.owned++
 }
 

@@ -119,7 +119,7 @@ func (c *Core[T]) freeNode(n *node[T]) {
 
 // wake lets a key take its turn if it may.
 func (c *Core[T]) wake(k *key[T]) {
-	if k.running >= inflight() || k.queued || k.timer != 0 || k.idle() == nil {
+	if k.running >= inflight() || k.queued || k.timer != 0 || k.idle() == nil || k.lane.beyond(k) {
 		return
 	}
 	c.ready.push(k)

@@ -9,7 +9,9 @@ type lane[T any] struct {
 	epoch    uint64
 	owned    bool
 	draining bool
+	sealed   bool
 	next     uint64 // highest position seen + 1
+	top      uint64 // highest position handed out + 1
 	span     span
 	keys     map[string]*key[T]
 	items    int

@@ -66,6 +66,7 @@ func (c *Core[T]) Next(now time.Time) (t Task[T], ok bool) {
 	n := k.idle()
 	n.running = true
 	k.running++
+	k.lane.top = max(k.lane.top, n.pos+1)
 	k.lane.running++
 	c.running++
 	n.start(now)

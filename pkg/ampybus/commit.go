@@ -69,8 +69,9 @@ func (e *engine) commit(ctx context.Context, c commitPoint) {
 	}
 }
 
-// giveAway finishes a lane that the source must hand over: nothing new starts,
-// what runs ends, the prefix is committed, then the source goes on.
+// giveAway finishes a lane that the source must hand over: nothing new begins,
+// what was begun ends with all that lies below it, the prefix is committed, then
+// the source goes on.
 func (e *engine) giveAway(ev driver.Event) {
 	defer ev.Done()
 	e.mu.Lock()
@@ -80,9 +81,9 @@ func (e *engine) giveAway(ev driver.Event) {
 		return
 	}
 	l.draining = true
-	e.core.Drain(ev.Lane)
-	stop := time.AfterFunc(e.c.DrainTimeout, l.cancel)
-	for e.core.Running(ev.Lane) > 0 && e.lanes[ev.Lane] == l {
+	e.core.Seal(ev.Lane)
+	stop := time.AfterFunc(e.c.DrainTimeout, func() { e.cutShort(l) })
+	for (e.core.Running(ev.Lane) > 0 || e.core.Ready(ev.Lane) > 0) && e.lanes[ev.Lane] == l {
 		e.cond.Wait()
 	}
 	e.mu.Unlock()
@@ -93,6 +94,16 @@ func (e *engine) giveAway(ev driver.Event) {
 		e.commit(ctx, commitPoint{l, epoch, low})
 	}
 	e.lose(ev.Lane, ev.Epoch)
+}
+
+// cutShort ends the patience with a lane that is given away: nothing more of it
+// begins, and the ctx of what runs ends.
+func (e *engine) cutShort(l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.cancel()
+	e.core.Drain(l.name)
+	e.cond.Broadcast()
 }
 
 func (e *engine) low(lane string) (low, epoch uint64, ok bool) {

@@ -154,7 +154,7 @@ func (p *handlerPanic) Stack() []byte { return p.stack }
 func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err error, took time.Duration) keyed.Verdict {
 	if e.releasing(l) && !mutant.On("shutdown-is-failure") {
 		e.consumed(m, ResultReleased, "", took, err)
-		return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true}
+		return released()
 	}
 	var poison *PoisonError
 	if errors.As(err, &poison) || isPermanent(err) {
@@ -171,6 +171,11 @@ func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err 
 	}
 	e.consumed(m, ResultRetry, ReasonCode(reasonFor(err, ReasonHandler)), took, err)
 	return keyed.Verdict{Outcome: keyed.Retry, After: wait}
+}
+
+// released leaves a message to its next owner, who begins anew.
+func released() keyed.Verdict {
+	return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true, After: time.Hour}
 }
 
 // counts reports whether a failed attempt counts against the message's budget.

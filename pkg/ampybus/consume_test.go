@@ -503,3 +503,29 @@ func TestConsumerFaultsNameTheirField(t *testing.T) {
 		}
 	})
 }
+
+func TestShutdownRepeatsNothingThatIsFinished(t *testing.T) {
+	inWorld(t, func(w *world) {
+		const n = 400
+		for i := range n {
+			w.publish(newsTopic, fmt.Sprint("k", (i*i)%23), fmt.Sprint(i))
+		}
+		var got effects
+		c := news("g")
+		c.Workers, c.Dedupe = 8, ampybus.NoDedupe{}
+		handle := func(_ context.Context, m *ampybus.Message) error {
+			time.Sleep(time.Duration(1+len(m.Payload)*3) * time.Millisecond)
+			got.add(m)
+			return nil
+		}
+		rounds := 0
+		for ; got.count() < n && rounds < 100; rounds++ {
+			stop := w.consume(c, handle)
+			settle(40 * time.Millisecond)
+			w.mustStop(stop)
+		}
+		if got.count() != n || rounds < 5 {
+			t.Errorf("%d messages took effect %d times in %d rounds", n, got.count(), rounds)
+		}
+	})
+}

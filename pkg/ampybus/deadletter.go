@@ -33,7 +33,7 @@ func (e *engine) bury(l *lane, it *item, m *Message, reason string) keyed.Verdic
 	at, err := e.store(l.ctx, it, m, reason)
 	if err != nil && !mutant.On("ack-before-dlq") {
 		if e.releasing(l) {
-			return keyed.Verdict{Outcome: keyed.Retry, Uncounted: true}
+			return released()
 		}
 		e.notice(Notice{
 			Kind: NoticeDLQBlocked, Lane: m.Lane, Key: it.key(), Err: err,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -23,7 +24,8 @@ type engine struct {
 	cond     *sync.Cond // work, or an end of it
 	core     *keyed.Core[*item]
 	lanes    map[string]*lane
-	stopping bool
+	stopping bool // nothing new begins
+	halted   bool // nothing at all
 	running  int
 	health   health
 	suspects int   // lanes under suspicion: one message at a time
@@ -212,12 +214,16 @@ func (e *engine) add(ev driver.Event) {
 	e.mu.Unlock()
 }
 
-// work is one worker: it runs what the core hands out until the end.
+// work is one worker: it runs what the core hands out until the end. While the
+// engine stops that is what lies below what was begun.
 func (e *engine) work() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for !e.stopping {
+	for !e.halted && !(e.stopping && mutant.On("halt-at-stop")) {
 		t, probe, ok := e.next(time.Now())
+		if !ok && e.stopping {
+			return
+		}
 		if !ok {
 			e.cond.Wait()
 			continue
@@ -332,10 +338,15 @@ func (e *engine) haltsOnGap() bool {
 	return false
 }
 
-// drain waits for running handlers, first patiently, then with their ctx ended.
+// drain closes up the finished prefix: it begins nothing behind the newest
+// message begun, and waits for what runs, first patiently, then with its ctx
+// ended.
 func (e *engine) drain(workers *sync.WaitGroup) error {
 	e.mu.Lock()
 	e.stopping = true
+	for name := range e.lanes {
+		e.core.Seal(name)
+	}
 	e.cond.Broadcast()
 	e.mu.Unlock()
 
@@ -345,6 +356,7 @@ func (e *engine) drain(workers *sync.WaitGroup) error {
 		return nil
 	}
 	e.mu.Lock()
+	e.halted = true
 	for _, l := range e.lanes {
 		l.cancel()
 	}

@@ -19,6 +19,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		"mark-before-effect":         "TestAMessageIsMarkedOnlyAfterItsEffect",
 		"run-parked":                 "TestASuccessorDoesNotOvertakeAParkedKey",
 		"shutdown-is-failure":        "TestShutdownIsNoFailure",
+		"halt-at-stop":               "TestShutdownRepeatsNothingThatIsFinished",
 		"no-quarantine":              "TestAMessageThatKillsTheProcessIsQuarantined",
 		"outage-is-poison":           "TestAnOutageMakesNoDeadLetters",
 		"no-prefix-check-on-redrive": "TestAForgedTargetIsRefused",
