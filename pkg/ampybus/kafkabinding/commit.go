@@ -1,0 +1,198 @@
+package kafkabinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// commitPause paces a commit that is tried again: the group is between two
+// generations, or its coordinator is moving.
+const commitPause = 25 * time.Millisecond
+
+// Commit moves the lane's committed position up to low. While the coordinator
+// cannot be reached it tries on, until ctx ends or the lane is lost.
+func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) error {
+	l, err := s.held(name, epoch)
+	if err != nil {
+		return fmt.Errorf("commit lane %s below %d: %w", name, low, err)
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if low <= l.committed {
+		return nil
+	}
+	c := l.claim
+	c.crashes = 0
+	if c.started <= low { // it is the position plus 1
+		c.started = 0
+	}
+	if mutant.On("commit-max") {
+		s.mu.Lock()
+		low = max(low, l.fetched)
+		s.mu.Unlock()
+	}
+	if err := s.write(ctx, l, low, c); err != nil {
+		return fmt.Errorf("commit lane %s below %d: %w", name, low, err)
+	}
+	return nil
+}
+
+// Mark implements driver.Source.
+func (s *source) Mark(ctx context.Context, name string, epoch, pos uint64) error {
+	l, err := s.held(name, epoch)
+	if err != nil {
+		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	c := l.claim
+	c.started = pos + 1
+	if err := s.write(ctx, l, l.committed, c); err != nil {
+		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+	}
+	return nil
+}
+
+// held is the lane that this member owns at epoch.
+func (s *source) held(name string, epoch uint64) (*lane, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.names[name]
+	switch {
+	case s.ending != nil:
+		return nil, driver.ErrClosed
+	case l == nil || l.gone || l.claim.epoch != epoch:
+		return nil, driver.ErrFenced
+	}
+	return l, nil
+}
+
+// write commits a position and a claim, in one piece. l.writing is held.
+func (s *source) write(ctx context.Context, l *lane, low uint64, c claim) error {
+	for {
+		if s.isGone(l) {
+			return driver.ErrFenced
+		}
+		err := s.writeOnce(ctx, []write{{place: l.place, low: low, claim: c}})[l.place]
+		switch {
+		case err == nil:
+			s.mu.Lock()
+			l.claim = c
+			l.finished(low)
+			s.revise()
+			s.mu.Unlock()
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case isDenied(err), errors.Is(err, kerr.OffsetMetadataTooLarge), errors.Is(err, kerr.UnknownTopicOrPartition):
+			return requestError("write the position", err)
+		}
+		pause(ctx, commitPause)
+	}
+}
+
+func (s *source) isGone(l *lane) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.gone && !mutant.On("no-fence-commit")
+}
+
+type write struct {
+	place
+	low     uint64
+	claim   claim
+	started uint64 // of the owner before, when it vanished
+}
+
+// writeOnce commits several lanes with the membership as it is now. The
+// coordinator refuses a member that is no longer in the group, or of an
+// earlier generation.
+func (s *source) writeOnce(ctx context.Context, ws []write) map[place]error {
+	errs := make(map[place]error, len(ws))
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group = s.c.Group
+	req.MemberID, req.Generation = s.group.GroupMetadata()
+	if req.MemberID == "" {
+		for _, w := range ws {
+			errs[w.place] = kerr.UnknownMemberID
+		}
+		return errs
+	}
+	byTopic := make(map[string]int)
+	for _, w := range ws {
+		i, ok := byTopic[w.topic]
+		if !ok {
+			i = len(req.Topics)
+			byTopic[w.topic] = i
+			t := kmsg.NewOffsetCommitRequestTopic()
+			t.Topic = w.topic
+			req.Topics = append(req.Topics, t)
+		}
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = w.partition, int64(w.low)
+		p.Metadata = kmsg.StringPtr(w.claim.encode())
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		errs[w.place] = errNoWord
+	}
+	resp, err := req.RequestWith(ctx, s.group)
+	if err != nil {
+		for p := range errs {
+			errs[p] = err
+		}
+		return errs
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			errs[place{t.Topic, p.Partition}] = kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return errs
+}
+
+var errNoWord = errors.New("the coordinator did not answer for the partition")
+
+// release gives a lane away in order: the next owner begins with a clean count.
+func (s *source) release(ctx context.Context, l *lane) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	s.mu.Lock()
+	gone := l.gone
+	s.mu.Unlock()
+	if gone {
+		return
+	}
+	c := l.claim
+	c.open, c.crashes, c.started = false, 0, 0
+	_ = s.write(ctx, l, l.committed, c) // else the next owner counts a crash
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(l)
+}
+
+// releaseAll gives all lanes away at once.
+func (s *source) releaseAll(ctx context.Context) {
+	s.claiming.Lock()
+	defer s.claiming.Unlock()
+	s.mu.Lock()
+	owned := s.owned()
+	clear(s.mine)
+	s.mu.Unlock()
+	for _, l := range owned {
+		if ctx.Err() == nil {
+			s.release(ctx, l)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range owned {
+		s.drop(l)
+	}
+}

@@ -1,0 +1,123 @@
+package kafkabinding
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+const (
+	// pollRecords bounds one step of a feed.
+	pollRecords = 2000
+	// fetchWait is how long a broker holds a request back that has nothing.
+	fetchWait = 500 * time.Millisecond
+	// fetchBytes and partitionBytes bound what the client reads ahead, with the
+	// fetches of several brokers at once.
+	fetchBytes     = 8 << 20
+	partitionBytes = 1 << 20
+	maxFetches     = 4
+)
+
+// place is a partition.
+type place struct {
+	topic     string
+	partition int32
+}
+
+func (p place) log() string { return logName(p.topic, p.partition) }
+
+func (p place) list() map[string][]int32 { return map[string][]int32{p.topic: {p.partition}} }
+
+// feed reads partitions from positions that it is told. Only the goroutine that
+// polls changes what is read, so a poll never returns records of a position
+// that was given up; others leave it their orders.
+type feed struct {
+	cl    *kgo.Client
+	lanes map[place]*lane // what is read for a group; the polling goroutine's own
+
+	mu     sync.Mutex
+	orders []func()
+	wake   context.CancelFunc // of the poll that is waiting
+}
+
+func newFeed(c Config, opts ...kgo.Opt) (*feed, error) {
+	reset := kgo.NoResetOffset()
+	if mutant.On("reset-offset-silently") {
+		reset = kgo.NewOffset().AtStart()
+	}
+	cl, err := kgo.NewClient(append(append(c.common(),
+		kgo.ConsumeResetOffset(reset),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(partitionBytes),
+		kgo.MaxConcurrentFetches(maxFetches),
+		// Positions of control records end windows too.
+		kgo.KeepControlRecords(),
+	), opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
+	}
+	return &feed{cl: cl, lanes: make(map[place]*lane)}, nil
+}
+
+// order leaves f to the goroutine that polls, and interrupts its waiting.
+func (fd *feed) order(f func()) {
+	fd.mu.Lock()
+	defer fd.mu.Unlock()
+	fd.orders = append(fd.orders, f)
+	if fd.wake != nil {
+		fd.wake()
+	}
+}
+
+// poll carries out orders and waits for records. It returns when ctx ends, too.
+func (fd *feed) poll(ctx context.Context) kgo.Fetches {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		fd.mu.Lock()
+		orders := fd.orders
+		fd.orders = nil
+		if len(orders) == 0 {
+			fd.wake = cancel
+			fd.mu.Unlock()
+			break
+		}
+		fd.mu.Unlock()
+		for _, f := range orders {
+			f()
+		}
+	}
+	fs := fd.cl.PollRecords(ctx, pollRecords)
+	fd.mu.Lock()
+	fd.wake = nil
+	fd.mu.Unlock()
+	return fs
+}
+
+// start begins at an offset; a start of what is read already begins anew.
+func (fd *feed) start(p place, at uint64) {
+	fd.cl.RemoveConsumePartitions(p.list())
+	fd.cl.ResumeFetchPartitions(p.list())
+	fd.cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{
+		p.topic: {p.partition: kgo.NewOffset().At(int64(at))},
+	})
+}
+
+func (fd *feed) stop(p place) { fd.cl.RemoveConsumePartitions(p.list()) }
+
+func (fd *feed) pause(p place, on bool) {
+	if on {
+		fd.cl.PauseFetchPartitions(p.list())
+		return
+	}
+	fd.cl.ResumeFetchPartitions(p.list())
+}
+
+func (fd *feed) close() { fd.cl.Close() }

@@ -1,0 +1,149 @@
+package kafkabinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// fetch brings records from the feed to their lanes. Lanes are known to the
+// feed by themselves, not by their name: what comes for one that was given up
+// never reaches its successor.
+func (s *source) fetch() {
+	feeding := s.feed.lanes
+	for s.ctx.Err() == nil {
+		fs := s.feed.poll(s.ctx)
+		for _, f := range fs.Errors() {
+			s.fetchFailed(feeding[place{f.Topic, f.Partition}], f.Err)
+		}
+		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
+			if l := feeding[place{fp.Topic, fp.Partition}]; l != nil && len(fp.Records) > 0 {
+				s.bring(l, fp.Records)
+			}
+		})
+	}
+}
+
+// feedLane, unfeed and flow are orders to the feed.
+func (s *source) feedLane(l *lane) {
+	s.mu.Lock()
+	gone, at := l.gone, l.fetched
+	s.mu.Unlock()
+	if gone {
+		return
+	}
+	s.feed.lanes[l.place] = l
+	s.feed.start(l.place, at)
+}
+
+func (s *source) unfeed(l *lane) {
+	if s.feed.lanes[l.place] == l {
+		delete(s.feed.lanes, l.place)
+		s.feed.stop(l.place)
+	}
+}
+
+func (s *source) flow(l *lane) {
+	if s.feed.lanes[l.place] == l {
+		s.feed.pause(l.place, false)
+	}
+}
+
+// bring adds records of one partition to its lane. Those that the group's
+// pattern does not match only move the position.
+func (s *source) bring(l *lane, rs []*kgo.Record) {
+	steps := make([]step, 0, len(rs))
+	bytes := 0
+	for _, r := range rs {
+		if r.Attrs.IsControl() {
+			continue
+		}
+		d := decode(r, l.name)
+		if !s.p.matches(d.Topic) {
+			continue
+		}
+		steps = append(steps, step{Delivery: d})
+		bytes += len(d.Value)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.gone {
+		return
+	}
+	l.fetched = uint64(rs[len(rs)-1].Offset) + 1
+	l.ahead = append(l.ahead, steps...)
+	l.bytes += bytes
+	if !l.held && l.full() {
+		l.held = true
+		s.feed.pause(l.place, true)
+	}
+	s.wakes()
+}
+
+// fetchFailed deals with a partition that cannot be read, or with the feed as a
+// whole (l is nil).
+func (s *source) fetchFailed(l *lane, err error) {
+	var lost *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
+	case l == nil:
+		s.trouble(requestError("fetch", err))
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
+		s.askBounds(l)
+	default:
+		s.trouble(requestError("fetch "+l.name, err))
+		s.askBounds(l) // and begin again behind what was brought
+	}
+}
+
+// askBounds finds out what became of the position that a lane has come to.
+func (s *source) askBounds(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.gone || l.asking {
+		return
+	}
+	l.asking = true
+	s.work.Go(func() {
+		for {
+			pause(s.ctx, claimPause)
+			if s.ctx.Err() != nil || s.isGone(l) {
+				return
+			}
+			first, next, err := s.t.bounds(s.ctx, l.place)
+			if err == nil {
+				s.resume(l, first, next)
+				return
+			}
+			s.trouble(requestError("find the bounds of "+l.name, err))
+		}
+	})
+}
+
+// resume goes on with a lane whose log holds [first, next).
+func (s *source) resume(l *lane, first, next uint64) {
+	s.mu.Lock()
+	if l.fetched > next {
+		s.mu.Unlock()
+		s.trouble(fmt.Errorf("%s ends at %d, where the group had read to %d: records are lost", l.name, next, l.fetched))
+		s.lose(l, driver.ErrUnavailable)
+		token(s.claims)
+		return
+	}
+	defer s.mu.Unlock()
+	if l.gone {
+		return
+	}
+	l.asking = false
+	if first > l.fetched {
+		l.ahead = append(l.ahead, step{gapFrom: l.fetched, gapTo: first})
+		l.fetched = first
+		s.wakes()
+	}
+	s.feed.order(func() { s.feedLane(l) })
+}

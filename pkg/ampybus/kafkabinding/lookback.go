@@ -1,0 +1,103 @@
+package kafkabinding
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	// lookBackTime is how far back repeats of another process are recognised:
+	// the window of JetStream's default.
+	lookBackTime = 2 * time.Minute
+	// lookBackRecords bounds it for each Kafka topic: a busy one delays a new
+	// process's first publish by about 50 ms.
+	lookBackRecords = 20_000
+)
+
+// lookBack learns the IDs of the records at the end of a topic, so that what a
+// process that died had sent is known to the one that repeats it.
+func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
+	from, end, err := t.recent(ctx, kt.name)
+	if err != nil {
+		return err
+	}
+	left := 0
+	starts := make(map[int32]kgo.Offset)
+	for p, at := range from {
+		if n := int(end[p] - at); n > 0 {
+			left += n
+			starts[p] = kgo.NewOffset().At(at)
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	cl, err := kgo.NewClient(append(t.cfg.common(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{kt.name: starts}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(100*time.Millisecond))...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for open := len(starts); open > 0; {
+		fs := cl.PollFetches(ctx)
+		if err := fs.Err0(); err != nil {
+			return err
+		}
+		for _, e := range fs.Errors() {
+			return fmt.Errorf("read partition %d: %w", e.Partition, e.Err)
+		}
+		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
+			for _, r := range fp.Records {
+				if r.Offset >= end[fp.Partition] {
+					continue
+				}
+				if d := decode(r, ""); d.ID != "" {
+					kt.ids.learn(d.ID, r.Partition, r.Offset)
+				}
+				if r.Offset == end[fp.Partition]-1 {
+					open--
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// recent is the part of each partition that is worth knowing.
+func (t *Transport) recent(ctx context.Context, topic string) (from, end map[int32]int64, err error) {
+	ends, err := t.listOffsets(ctx, t.adm.ListEndOffsets, topic)
+	if err != nil {
+		return nil, nil, err
+	}
+	since, err := t.listOffsets(ctx, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+		return t.adm.ListOffsetsAfterMilli(ctx, time.Now().Add(-lookBackTime).UnixMilli(), topics...)
+	}, topic)
+	if err != nil {
+		return nil, nil, err
+	}
+	from, end = make(map[int32]int64), make(map[int32]int64)
+	each := int64(lookBackRecords / max(1, len(ends[topic])))
+	for p, o := range ends[topic] {
+		end[p] = o.Offset
+		from[p] = max(since[topic][p].Offset, o.Offset-each)
+	}
+	return from, end, nil
+}
+
+// listOffsets asks for offsets of whole topics, and fails as a whole.
+func (t *Transport) listOffsets(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), topics ...string) (kadm.ListedOffsets, error) {
+	if len(topics) == 0 {
+		return kadm.ListedOffsets{}, nil
+	}
+	listed, err := ask(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	return listed, listed.Error()
+}

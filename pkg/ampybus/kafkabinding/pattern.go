@@ -1,0 +1,156 @@
+package kafkabinding
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// logTokens is how many tokens of a bus topic name its Kafka topic in the
+// domain layout: ampy, environment, domain, version.
+const logTokens = 4
+
+// maxTopicName is Kafka's own limit on the name of a topic.
+const maxTopicName = 249
+
+var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// kafkaTopic is the Kafka topic that holds a bus topic. It does not allocate.
+func (l Layout) kafkaTopic(topic string) (string, error) {
+	name := domainTopic(topic)
+	if name == "" {
+		return "", fmt.Errorf("%q is shorter than ampy.ENV.DOMAIN.VERSION.SUBTOPIC: %w", topic, driver.ErrNoLog)
+	}
+	if l == LayoutFull {
+		name = topic
+	}
+	if len(name) > maxTopicName || !legal(name) {
+		return "", fmt.Errorf("%q is no name for a Kafka topic (letters, digits, '.', '_' and '-'): use the domain layout: %w", name, driver.ErrNoLog)
+	}
+	return name, nil
+}
+
+func legal(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// domainTopic is the first four tokens of a topic that has more, or "".
+func domainTopic(topic string) string {
+	dots := 0
+	for i := range len(topic) {
+		if topic[i] != '.' {
+			continue
+		}
+		if dots++; dots == logTokens && i+1 < len(topic) {
+			return topic[:i]
+		}
+	}
+	return ""
+}
+
+// pattern is a bus topic whose tokens may be "*" (one) and the last ">" (one or
+// more).
+type pattern struct {
+	text   string
+	tokens []string
+	plain  bool // no wildcard
+	whole  bool // every topic of a Kafka topic that it overlaps matches
+}
+
+func parsePattern(s string) (pattern, error) {
+	p := pattern{text: s, tokens: strings.Split(s, "."), plain: true}
+	for i, tok := range p.tokens {
+		switch tok {
+		case "":
+			return pattern{}, fmt.Errorf("pattern %q has an empty token: %w", s, driver.ErrConfig)
+		case ">":
+			if i != len(p.tokens)-1 {
+				return pattern{}, fmt.Errorf("pattern %q goes on behind \">\": %w", s, driver.ErrConfig)
+			}
+			p.plain = false
+		case "*":
+			p.plain = false
+		}
+	}
+	n := len(p.tokens)
+	p.whole = n <= logTokens+1 && p.tokens[n-1] == ">"
+	return p, nil
+}
+
+func (p pattern) matches(topic string) bool {
+	if p.plain {
+		return topic == p.text
+	}
+	rest, more := topic, true
+	for _, want := range p.tokens {
+		if !more {
+			return false
+		}
+		if want == ">" {
+			return true
+		}
+		var tok string
+		tok, rest, more = strings.Cut(rest, ".")
+		if want != "*" && want != tok {
+			return false
+		}
+	}
+	return !more
+}
+
+// covers reports whether a Kafka topic may hold bus topics that match: as a
+// domain's topic, or as a bus topic of its own (the full layout).
+func (p pattern) covers(kafkaTopic string) bool {
+	if strings.Count(kafkaTopic, ".") != logTokens-1 {
+		return p.matches(kafkaTopic)
+	}
+	for i, tok := range strings.Split(kafkaTopic, ".") {
+		switch {
+		case i >= len(p.tokens):
+			return false
+		case p.tokens[i] == ">":
+			return true
+		case p.tokens[i] != "*" && p.tokens[i] != tok:
+			return false
+		}
+	}
+	return len(p.tokens) > logTokens
+}
+
+// regex matches the Kafka topics that the pattern covers.
+func (p pattern) regex() string {
+	var forms []string
+	if domain := join(p.tokens, logTokens); len(p.tokens) > logTokens || p.tokens[len(p.tokens)-1] == ">" {
+		forms = append(forms, domain)
+	}
+	if full := join(p.tokens, len(p.tokens)); !slices.Contains(forms, full) {
+		forms = append(forms, full)
+	}
+	return "^(?:" + strings.Join(forms, "|") + ")$"
+}
+
+// join makes a regular expression of the first n tokens; where ">" comes among
+// them it stands for the rest.
+func join(tokens []string, n int) string {
+	var parts []string
+	for i := range min(n, len(tokens)) {
+		switch tok := tokens[i]; tok {
+		case "*":
+			parts = append(parts, `[^.]+`)
+		case ">":
+			parts = append(parts, `.+`)
+		default:
+			parts = append(parts, regexp.QuoteMeta(tok))
+		}
+	}
+	return strings.Join(parts, `\.`)
+}

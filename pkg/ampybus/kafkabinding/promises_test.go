@@ -1,0 +1,23 @@
+package kafkabinding
+
+import (
+	"testing"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/drivertest"
+)
+
+// serverFuncs are goroutines of the embedded server and the test's proxies.
+var serverFuncs = []string{
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.(*Proxy).accept",
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.(*Proxy).serve",
+	"github.com/AmpyFin/ampy-bus/internal/brokertest.pump",
+}
+
+func TestPromises(t *testing.T) {
+	drivertest.Run(t, drivertest.Harness{
+		Start:       func(t testing.TB) drivertest.Broker { return newBroker(startEmbedded(t), Config{}) },
+		BrokerFuncs: serverFuncs,
+		Lease:       testLease,
+		Patience:    testPatience(),
+	})
+}

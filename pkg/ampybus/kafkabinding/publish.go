@@ -1,0 +1,263 @@
+package kafkabinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// publication is one Publish call on its way. Records of one Kafka topic go out
+// together: the client keeps them in order, and gives none of a partition up to
+// store a later one.
+type publication struct {
+	t        *Transport
+	recs     []driver.Record
+	settle   func(int, driver.Outcome)
+	deadline time.Time
+	done     atomic.Bool
+
+	mu     sync.Mutex
+	next   int // the next to settle
+	sent   int // those below were handed to the client
+	failed bool
+	early  map[int]driver.Outcome // known before their turn
+}
+
+// Publish implements driver.Transport. An attempt without an answer is
+// uncertain after Config.AckTimeout; its record stays on its way, and a repeat
+// with the same ID waits for it instead of sending a second one.
+func (t *Transport) Publish(recs []driver.Record, settle func(int, driver.Outcome)) {
+	if len(recs) == 0 {
+		return
+	}
+	p := &publication{t: t, recs: recs, settle: settle}
+	if !t.open.add(p) {
+		for i := range recs {
+			settle(i, driver.Outcome{Err: fmt.Errorf("publish to %s: %w", recs[i].Topic, driver.ErrClosed)})
+		}
+		p.done.Store(true)
+		return
+	}
+	p.send()
+}
+
+// send hands over the records from p.sent on that go to one Kafka topic.
+func (p *publication) send() {
+	i := p.sent
+	if err := admit(&p.recs[i]); err != nil {
+		p.refuse(i, err)
+		return
+	}
+	name, err := p.t.cfg.Layout.kafkaTopic(p.recs[i].Topic)
+	if err != nil {
+		p.refuse(i, fmt.Errorf("publish: %w", err))
+		return
+	}
+	if kt := p.t.topics.lookup(name); kt != nil {
+		p.sendTo(kt, i)
+		return
+	}
+	p.t.topics.work.Go(func() {
+		kt, err := p.t.topics.find(name)
+		if err != nil {
+			p.refuse(i, fmt.Errorf("publish to %s: %w", p.recs[i].Topic, err))
+			return
+		}
+		p.sendTo(kt, i)
+	})
+}
+
+// admit refuses what no broker would take.
+func admit(rec *driver.Record) error {
+	if n := size(rec); n > maxRecordBytes {
+		return fmt.Errorf("publish to %s: %d bytes where %d are allowed: %w", rec.Topic, n, maxRecordBytes, driver.ErrTooLarge)
+	}
+	return nil
+}
+
+// refuse settles record i, which was not handed over, with err.
+func (p *publication) refuse(i int, err error) {
+	p.mu.Lock()
+	if p.sent == i && !p.failed {
+		p.sent = i + 1
+	}
+	p.mu.Unlock()
+	p.result(i, driver.Outcome{Err: err})
+}
+
+func (p *publication) sendTo(kt *kafkaTopic, i int) {
+	end := i + 1
+	for end < len(p.recs) && p.together(i, end) {
+		end++
+	}
+	p.mu.Lock()
+	if p.failed {
+		p.mu.Unlock()
+		return
+	}
+	p.sent = end
+	p.mu.Unlock()
+	for j := i; j < end; j++ {
+		p.sendOne(kt, j)
+	}
+}
+
+// together reports whether record j may go out with record i.
+func (p *publication) together(i, j int) bool {
+	if admit(&p.recs[j]) != nil {
+		return false
+	}
+	if p.recs[i].Topic == p.recs[j].Topic {
+		return true
+	}
+	a, _ := p.t.cfg.Layout.kafkaTopic(p.recs[i].Topic)
+	b, err := p.t.cfg.Layout.kafkaTopic(p.recs[j].Topic)
+	return err == nil && a == b
+}
+
+func (p *publication) sendOne(kt *kafkaTopic, j int) {
+	rec := &p.recs[j]
+	var id *pendingID
+	if rec.ID != "" {
+		var known driver.Outcome
+		var isKnown bool
+		if id, known, isKnown = kt.ids.begin(rec.ID, p, j); isKnown {
+			known.Log = logName(kt.name, int32(known.Pos>>offsetBits))
+			known.Pos &= 1<<offsetBits - 1
+			p.result(j, known)
+			return
+		}
+		if id == nil {
+			return // it waits for the one that is under way
+		}
+	}
+	// Never the caller's context: one that ends would fail every record that
+	// the client holds for the partition, those of other callers too.
+	ctx := context.Background()
+	if mutant.On("caller-ctx-to-produce") {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.t.cfg.AckTimeout)
+		_ = cancel
+	}
+	p.t.cl.TryProduce(ctx, encode(rec, kt.name), func(r *kgo.Record, err error) {
+		o := p.outcome(rec.Topic, r, err)
+		if id == nil {
+			p.result(j, o)
+			return
+		}
+		for n, w := range kt.ids.finish(id, r, err) {
+			repeated := o
+			repeated.Duplicate = n > 0 && err == nil
+			w.p.result(w.i, repeated)
+		}
+	})
+}
+
+func (p *publication) outcome(topic string, r *kgo.Record, err error) driver.Outcome {
+	if err != nil {
+		return driver.Outcome{Err: produceError(topic, err)}
+	}
+	return driver.Outcome{Log: logName(r.Topic, r.Partition), Pos: uint64(r.Offset)}
+}
+
+// result notes what became of record i, and settles all whose turn has come.
+func (p *publication) result(i int, o driver.Outcome) {
+	p.mu.Lock()
+	more := p.take(i, o)
+	p.mu.Unlock()
+	if more {
+		p.send()
+	}
+}
+
+// take reports whether the next records are to be sent. The lock is held.
+func (p *publication) take(i int, o driver.Outcome) (more bool) {
+	if i < p.next {
+		return false // settled as uncertain before
+	}
+	if i > p.next {
+		if p.early == nil {
+			p.early = make(map[int]driver.Outcome)
+		}
+		p.early[i] = o
+		return false
+	}
+	for ok := true; ok; {
+		p.settleNext(o)
+		o, ok = p.early[p.next]
+	}
+	if p.next < p.sent || p.next == len(p.recs) {
+		return false
+	}
+	if p.failed {
+		p.settleRest()
+		return false
+	}
+	return true
+}
+
+// settleNext settles the next record. One that comes behind a failure was sent
+// together with the failed one, so a copy of it may be stored.
+func (p *publication) settleNext(o driver.Outcome) {
+	i := p.next
+	p.next++
+	if p.failed {
+		kind := driver.ErrUnavailable
+		if o.Err == nil || errors.Is(o.Err, driver.ErrUncertain) {
+			kind = driver.ErrUncertain
+		}
+		o = driver.Outcome{Err: p.behind(i, kind)}
+	}
+	p.failed = p.failed || o.Err != nil
+	if p.next == len(p.recs) {
+		p.done.Store(true)
+	}
+	p.settle(i, o)
+}
+
+func (p *publication) behind(i int, kind error) error {
+	return fmt.Errorf("publish to %s: an earlier record of the key was not stored: %w", p.recs[i].Topic, kind)
+}
+
+// settleRest settles what was never handed over. The lock is held.
+func (p *publication) settleRest() {
+	for p.next < len(p.recs) {
+		p.settleNext(driver.Outcome{Err: driver.ErrUnavailable})
+	}
+}
+
+var errNoAnswer = fmt.Errorf("no acknowledgement in time: %w", driver.ErrUncertain)
+
+// expire settles all that is open: uncertain where it was handed over.
+func (p *publication) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.next < p.sent {
+		o, known := p.early[p.next]
+		if !known {
+			o = driver.Outcome{Err: fmt.Errorf("publish to %s: %w", p.recs[p.next].Topic, p.silence())}
+		}
+		p.settleNext(o)
+	}
+	if p.next < len(p.recs) {
+		// Not handed over, and never will be.
+		p.failed = true
+		p.settleRest()
+	}
+}
+
+// silence is what a missing answer means.
+func (p *publication) silence() error {
+	if mutant.On("report-fail-on-timeout") {
+		return driver.ErrUnavailable
+	}
+	return errNoAnswer
+}

@@ -1,0 +1,159 @@
+package kafkabinding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+const (
+	// batchMaxBytes is Kafka's default message.max.bytes: the largest batch.
+	batchMaxBytes = 1048588
+	// maxRecordBytes leaves a batch room for its own framing and that of many
+	// headers.
+	maxRecordBytes = 1_000_000
+	// maxBuffered bounds records that the client holds. The bus bounds what it
+	// hands over; records of uncertain outcome come on top.
+	maxBuffered      = 100_000
+	maxBufferedBytes = 256 << 20
+)
+
+// Transport is one connection to a cluster. It implements driver.Transport and
+// is safe for concurrent use.
+type Transport struct {
+	cfg    Config
+	log    *slog.Logger
+	cl     *kgo.Client // publishes and asks
+	adm    *kadm.Client
+	topics *topicTable
+	open   *openCalls
+
+	mu       sync.Mutex
+	closed   bool
+	children map[child]struct{} // open sources and readers
+}
+
+// child is something opened on a transport that ends with it.
+type child interface {
+	shut(ctx context.Context) error
+}
+
+var _ driver.Transport = (*Transport)(nil)
+
+func newTransport(c Config) (*Transport, error) {
+	codec, err := c.codec()
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{})}
+	t.cl, err = kgo.NewClient(append(c.common(),
+		kgo.RequiredAcks(kgo.AllISRAcks()), // with idempotence, the client's default
+		kgo.RecordPartitioner(c.partitioner()),
+		kgo.ProducerLinger(c.Linger),
+		kgo.ProducerBatchMaxBytes(batchMaxBytes),
+		kgo.ProducerBatchCompression(codec),
+		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.MaxBufferedBytes(maxBufferedBytes),
+		// A topic that an operator removed is one that may come back.
+		kgo.UnknownTopicRetries(-1),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
+	}
+	t.adm = kadm.NewClient(t.cl)
+	t.topics = newTopicTable(t)
+	t.open = newOpenCalls(c.AckTimeout)
+	return t, nil
+}
+
+// Name is "kafka".
+func (t *Transport) Name() string { return "kafka" }
+
+// Limits reports what fits into a batch of Kafka's default size.
+func (t *Transport) Limits() driver.Limits {
+	return driver.Limits{MaxRecordBytes: maxRecordBytes}
+}
+
+// Close ends what was opened on the transport, then the connection. Publishes
+// still unsettled settle with driver.ErrUncertain.
+func (t *Transport) Close(ctx context.Context) error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	open := t.children
+	t.children = nil
+	t.mu.Unlock()
+
+	var wg sync.WaitGroup
+	errs := make(chan error, len(open))
+	for c := range open {
+		wg.Go(func() { errs <- c.shut(ctx) })
+	}
+	wg.Wait()
+	close(errs)
+	err := error(nil)
+	for e := range errs {
+		err = errors.Join(err, e)
+	}
+	t.stop()
+	return err
+}
+
+// stop ends the client, and settles what it leaves open.
+func (t *Transport) stop() {
+	t.topics.close()
+	t.open.close()
+	t.cl.Close()
+}
+
+func (t *Transport) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
+// ready tells why a call cannot be made.
+func (t *Transport) ready(ctx context.Context) error {
+	if t.isClosed() {
+		return driver.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// adopt ties c to the transport's life. It reports false on a closed one.
+func (t *Transport) adopt(c child) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.children[c] = struct{}{}
+	return true
+}
+
+func (t *Transport) release(c child) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.children, c)
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

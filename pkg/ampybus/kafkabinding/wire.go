@@ -1,0 +1,152 @@
+package kafkabinding
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// Headers that the mapping needs. A bus record carries its topic in "topic" and
+// its publish id mostly in "message_id"; only what these do not say is written
+// under names of the transport's own, which receivers never see.
+const (
+	headerTopic     = "topic"
+	headerMessageID = "message_id"
+	ownTopic        = "ampy_bus_topic"
+	ownID           = "ampy_bus_id"
+)
+
+// encode makes a Kafka record. Its bytes are copied but for the value.
+func encode(rec *driver.Record, kafkaTopic string) *kgo.Record {
+	needTopic, needID := true, rec.ID != ""
+	n := len(rec.Key) + len(rec.Topic) + len(rec.ID)
+	for i := range rec.Headers {
+		h := &rec.Headers[i]
+		n += len(h.Value)
+		needTopic = needTopic && !(h.Name == headerTopic && h.Value == rec.Topic)
+		needID = needID && !(h.Name == headerMessageID && h.Value == rec.ID)
+	}
+	buf := make([]byte, 0, n)
+	hold := func(s string) []byte {
+		at := len(buf)
+		buf = append(buf, s...)
+		return buf[at:len(buf):len(buf)]
+	}
+	r := &kgo.Record{Topic: kafkaTopic, Value: rec.Value, Key: hold(rec.Key)}
+	r.Headers = make([]kgo.RecordHeader, 0, len(rec.Headers)+2)
+	for i := range rec.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: rec.Headers[i].Name, Value: hold(rec.Headers[i].Value)})
+	}
+	if needTopic && kafkaTopic != rec.Topic {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: ownTopic, Value: hold(rec.Topic)})
+	}
+	if needID {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: ownID, Value: hold(rec.ID)})
+	}
+	return r
+}
+
+// size is what a record counts against the limit.
+func size(rec *driver.Record) int {
+	n := len(rec.Key) + len(rec.Value)
+	for i := range rec.Headers {
+		n += len(rec.Headers[i].Name) + len(rec.Headers[i].Value)
+	}
+	return n
+}
+
+// decode makes a delivery of a Kafka record. All its strings share one piece of
+// memory.
+func decode(r *kgo.Record, log string) driver.Delivery {
+	d := driver.Delivery{Log: log, Pos: uint64(r.Offset), StoredAt: r.Timestamp.UTC().Round(0)}
+	d.Value = r.Value
+	text := texts(r)
+	take := func(n int) string {
+		s := text[:n]
+		text = text[n:]
+		return s
+	}
+	d.Key = take(len(r.Key))
+	if len(r.Headers) > 0 {
+		d.Headers = make([]driver.Header, 0, len(r.Headers))
+	}
+	claimed, own, message, id := "", "", "", ""
+	for i := range r.Headers {
+		name, value := r.Headers[i].Key, take(len(r.Headers[i].Value))
+		switch name {
+		case ownTopic:
+			own = value
+			continue
+		case ownID:
+			id = value
+			continue
+		case headerTopic:
+			claimed = value
+		case headerMessageID:
+			message = value
+		}
+		d.Headers = append(d.Headers, driver.Header{Name: name, Value: value})
+	}
+	if len(d.Headers) == 0 {
+		d.Headers = nil
+	}
+	d.Topic = busTopic(r.Topic, own, claimed)
+	if d.ID = id; id == "" {
+		d.ID = message
+	}
+	return d
+}
+
+func texts(r *kgo.Record) string {
+	n := len(r.Key)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Value)
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.Write(r.Key)
+	for i := range r.Headers {
+		b.Write(r.Headers[i].Value)
+	}
+	return b.String()
+}
+
+// busTopic is the first name that can be the record's: one that this Kafka
+// topic holds. A header that names another domain is not believed.
+func busTopic(kafkaTopic string, names ...string) string {
+	for _, name := range names {
+		if name == kafkaTopic || len(name) > len(kafkaTopic)+1 && name[len(kafkaTopic)] == '.' && name[:len(kafkaTopic)] == kafkaTopic {
+			return name
+		}
+	}
+	return kafkaTopic
+}
+
+// logName is the name of a partition, as a log and as a lane.
+func logName(topic string, partition int32) string {
+	return topic + ":" + strconv.Itoa(int(partition))
+}
+
+// parseLog is the reverse of logName.
+func parseLog(log string) (topic string, partition int32, ok bool) {
+	i := strings.LastIndexByte(log, ':')
+	if i <= 0 {
+		return "", 0, false
+	}
+	n, err := strconv.ParseInt(log[i+1:], 10, 32)
+	return log[:i], int32(n), err == nil && n >= 0
+}
+
+// millis is the first whole millisecond at or after t: Kafka's times have no
+// finer parts.
+func millis(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if time.UnixMilli(ms).Before(t) {
+		ms++
+	}
+	return ms
+}
