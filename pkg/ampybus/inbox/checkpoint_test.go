@@ -168,36 +168,3 @@ func ignoreFenced(err error) error {
 	}
 	return err
 }
-
-func FuzzInboxFile(f *testing.F) {
-	disk := crashfs.New()
-	store, err := inbox.OpenFileOn(disk, filePath, inbox.FileConfig{})
-	must(f, err)
-	f.Add(disk.Files()[filePath])
-	m := message("A", "1")
-	m.Headers.DedupeKey = "co_1"
-	_, err = store.Seen(f.Context(), m)
-	must(f, err)
-	must(f, store.Mark(f.Context(), m))
-	must(f, store.MarkDead(f.Context(), message("B", "2")))
-	f.Add(disk.Files()[filePath])
-	must(f, inbox.Rewrite(store))
-	f.Add(disk.Files()[filePath])
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		disk := crashfs.With(map[string][]byte{filePath: data})
-		store, err := inbox.OpenFileOn(disk, filePath, inbox.FileConfig{Limit: 4})
-		if err != nil {
-			if !errors.Is(err, inbox.ErrCorrupt) {
-				t.Fatal(err)
-			}
-			return
-		}
-		fresh := message("C", "3")
-		wantSeen(t, store, fresh, ampybus.SeenNot)
-		must(t, store.Mark(t.Context(), fresh))
-		store, err = inbox.OpenFileOn(disk, filePath, inbox.FileConfig{Limit: 4})
-		must(t, err)
-		wantSeen(t, store, fresh, ampybus.SeenSame)
-	})
-}

@@ -129,7 +129,7 @@ func TestEffectsHappenOnceThroughCrashesTakeoversAndDuplicates(t *testing.T) {
 }
 
 func throughCrashes(v *venue, dedupe bool) {
-	const keys, each, crashes = 10, 150, 15
+	const keys, each, crashes = 10, 100, 10
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := range each {
 		for k := range keys {

@@ -1,6 +1,7 @@
 package inbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/inbox"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/inbox/internal/crashfs"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/inbox/internal/durable"
 )
 
 const filePath = "dir/inbox"
@@ -295,4 +297,45 @@ func TestAFileServesManyHandlersAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// FuzzInboxFile opens any bytes as a file, and any bytes as the marks of a
+// file that is sound.
+func FuzzInboxFile(f *testing.F) {
+	disk := crashfs.New()
+	store := openOn(f, disk)
+	f.Add(disk.Files()[filePath], false)
+	m := message("A", "1")
+	m.Headers.DedupeKey = "co_1"
+	_, err := store.Seen(f.Context(), m)
+	must(f, err)
+	must(f, store.Mark(f.Context(), m))
+	must(f, store.MarkDead(f.Context(), message("B", "2")))
+	f.Add(disk.Files()[filePath], false)
+	must(f, inbox.Rewrite(store))
+	f.Add(disk.Files()[filePath], false)
+	f.Add([]byte{}, false)
+	f.Add(bytes.Repeat([]byte{3, 0, 0, 0, 1}, 16), true)
+	f.Fuzz(func(t *testing.T, data []byte, marks bool) {
+		disk := crashfs.With(map[string][]byte{filePath: data})
+		if marks {
+			disk = crashfs.New()
+			log, err := durable.Open(disk, filePath, func([]byte) error { return nil })
+			must(t, err)
+			must(t, log.Append(data))
+		}
+		store, err := inbox.OpenFileOn(disk, filePath, inbox.FileConfig{Limit: 4})
+		if err != nil {
+			if !errors.Is(err, inbox.ErrCorrupt) {
+				t.Fatal(err)
+			}
+			return
+		}
+		fresh := message("C", "3")
+		wantSeen(t, store, fresh, ampybus.SeenNot)
+		must(t, store.Mark(t.Context(), fresh))
+		store, err = inbox.OpenFileOn(disk, filePath, inbox.FileConfig{Limit: 4})
+		must(t, err)
+		wantSeen(t, store, fresh, ampybus.SeenSame)
+	})
 }

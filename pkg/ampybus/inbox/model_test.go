@@ -21,8 +21,12 @@ import (
 )
 
 // sequences is how many sequences of sequenceSteps run against each SQL
-// database; a file's cost little and are always fileSequences.
-var sequences = flag.Int("sequences", 200, "sequences of the state machine on each SQL database")
+// database. The full proof takes minutes:
+//
+//	go test ./pkg/ampybus/inbox -run EqualsItsModel -timeout 20m -sequences 5000
+//
+// A file's cost little and are always fileSequences.
+var sequences = flag.Int("sequences", 100, "sequences of the state machine on each SQL database")
 
 const (
 	sequenceSteps = 50
