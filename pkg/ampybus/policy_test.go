@@ -121,3 +121,17 @@ func TestUnknownDomainHasNoPolicy(t *testing.T) {
 		}
 	}
 }
+
+func TestSettlementsOutliveTheDeadLettersTheySettle(t *testing.T) {
+	control, _ := PolicyFor(DomainControl)
+	dlq, _ := PolicyFor(DomainDLQ)
+	for _, d := range Domains() {
+		p, _ := PolicyFor(d)
+		if d != DomainDLQ && d != DomainControl && p.Retention > dlq.Retention {
+			t.Errorf("dead letters are kept %v, the records of %s %v: a parked key would forget what it waits for", dlq.Retention, d, p.Retention)
+		}
+	}
+	if control.Retention < dlq.Retention {
+		t.Errorf("settlements are kept %v, dead letters %v: settled ones would open again", control.Retention, dlq.Retention)
+	}
+}

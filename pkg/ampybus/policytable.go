@@ -7,10 +7,10 @@ const (
 
 	// shortRetention is the least that specification §10 allows for live logs.
 	shortRetention = 7 * day
-	// longRetention is for slow domains, where it costs little, and for dead
-	// letters, which wait for a person.
+	// longRetention is for slow domains, where it costs little.
 	longRetention = 30 * day
-	// complianceRetention is for what an audit reconstructs a session from.
+	// complianceRetention is for what an audit reconstructs a session from, and
+	// for dead letters and their settlements, which say what became of it.
 	// Regulators ask for years: that is an archive's job, not a log's.
 	complianceRetention = 90 * day
 
@@ -201,7 +201,7 @@ var policies = [...]Policy{
 		PartitionKey: "request: {domain}|{subtopic or *} or subject; status: {request_id}; settlement: {origin}",
 		EventTime:    "requested_at; status: as_of", DedupeKey: "{request_id}; status: none",
 		Class: Critical, PublishCeiling: criticalCeiling, Retry: criticalRetry, OnDead: Skip,
-		Retention: longRetention, DedupeWindow: longWindow, Replicas: 3, CompressOver: CompressOver,
+		Retention: complianceRetention, DedupeWindow: longWindow, Replicas: 3, CompressOver: CompressOver,
 		AlwaysHash: true,
 	},
 }
