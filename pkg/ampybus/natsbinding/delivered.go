@@ -66,8 +66,8 @@ func parseReceipt(reply string) (receipt, error) {
 }
 
 // decimal reads an unsigned number of at most 20 digits without allocating.
-func decimal(s string) (uint64, bool) {
-	if s == "" || len(s) > 20 {
+func decimal[T string | []byte](s T) (uint64, bool) {
+	if len(s) == 0 || len(s) > 20 {
 		return 0, false
 	}
 	var n uint64
@@ -76,19 +76,24 @@ func decimal(s string) (uint64, bool) {
 		if c > 9 {
 			return 0, false
 		}
-		n = n*10 + uint64(c)
+		next := n*10 + uint64(c)
+		if next/10 != n {
+			return 0, false // over 64 bits
+		}
+		n = next
 	}
 	return n, true
 }
 
-// delivery builds what the driver hands over.
+// delivery builds what the driver hands over. The server's count of deliveries
+// begins anew with each reset, so it says nothing about the group: it is left
+// out.
 func (u *unpacker) delivery(m *nats.Msg, r receipt, stream string) driver.Delivery {
 	hs, id := u.headers(m.Header)
 	return driver.Delivery{
-		Record:     driver.Record{Topic: m.Subject, ID: id, Headers: hs, Value: m.Data},
-		Log:        stream,
-		Pos:        r.pos,
-		StoredAt:   time.Unix(0, r.stored).UTC(),
-		Deliveries: int(min(r.times, 1<<30)),
+		Record:   driver.Record{Topic: m.Subject, ID: id, Headers: hs, Value: m.Data},
+		Log:      stream,
+		Pos:      r.pos,
+		StoredAt: time.Unix(0, r.stored).UTC(),
 	}
 }

@@ -159,7 +159,7 @@ func (l *lane) deliver(ctx context.Context, epoch uint64) error {
 	for {
 		l.mu.Lock()
 		as, err := p.take()
-		ds, holes := l.note(as)
+		ds, holes := l.book(as)
 		l.mu.Unlock()
 		if err != nil {
 			return err
@@ -182,34 +182,31 @@ func (l *lane) deliver(ctx context.Context, epoch uint64) error {
 	}
 }
 
-// note books records before they are handed over: what is below the floor or
-// came before is dropped. holes are positions that were passed over and may
-// have held records for this lane. The l.mu lock is held.
-func (l *lane) note(as []arrival) (ds []driver.Delivery, holes []span) {
-	if len(as) == 0 {
-		return nil, nil
-	}
-	ds = make([]driver.Delivery, 0, len(as))
-	for i := range as {
-		a := &as[i]
-		m := mark{a.Pos, a.seq}
+// book notes records before they are handed over; those below the floor and
+// those that came before are dropped. holes are positions that were passed over
+// and may have held records for this lane. The l.mu lock is held.
+func (l *lane) book(as arrivals) (ds []driver.Delivery, holes []span) {
+	n := 0
+	for i := range as.records {
+		d := &as.records[i]
+		m := mark{d.Pos, as.notes[i].seq}
 		switch {
 		case m.pos < l.floor:
 			l.ackTo = later(l.ackTo, m)
 			continue
 		case m.pos < l.due:
 			continue
-		case m.pos > l.due && (l.whole || !a.sure):
+		case m.pos > l.due && (l.whole || !as.notes[i].sure):
 			holes = append(holes, span{l.due, m.pos})
 		}
 		l.due = m.pos + 1
 		l.open = append(l.open, m)
-		// The server counts deliveries anew after each reset, so it cannot say
-		// how often the group got a record.
-		a.Deliveries = 0
-		ds = append(ds, a.Delivery)
+		if n < i {
+			as.records[n] = *d
+		}
+		n++
 	}
-	return ds, holes
+	return as.records[:n], holes
 }
 
 func later(a, b mark) mark {

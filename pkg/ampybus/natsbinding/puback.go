@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
 )
 
 // pubAck is JetStream's answer to a publish.
@@ -63,8 +62,8 @@ func parseShortAck(b []byte, known string) (pubAck, bool) {
 	for digits < len(rest) && '0' <= rest[digits] && rest[digits] <= '9' {
 		digits++
 	}
-	seq, err := strconv.ParseUint(string(rest[:digits]), 10, 64)
-	if err != nil || seq == 0 {
+	seq, ok := decimal(rest[:digits])
+	if !ok || seq == 0 {
 		return pubAck{}, false
 	}
 	a.Seq = seq

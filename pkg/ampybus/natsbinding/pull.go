@@ -36,9 +36,13 @@ type pullConfig struct {
 	wake             chan<- struct{}
 }
 
-// arrival is a record with what the consumer says about it.
-type arrival struct {
-	driver.Delivery
+// arrivals are records with what the consumer says about each.
+type arrivals struct {
+	records []driver.Delivery
+	notes   []note
+}
+
+type note struct {
 	seq    uint64 // the consumer's own count
 	behind uint64 // records behind this one
 	// sure: nothing that the consumer should bring lies before this record and
@@ -58,7 +62,8 @@ type puller struct {
 	unpack unpacker
 
 	mu      sync.Mutex
-	buf     []arrival
+	buf     arrivals
+	usual   int    // size of buf when it was last taken
 	size    int    // bytes in buf
 	room    int    // records that may still be asked for
 	asked   int    // records that the open pull may still bring; 0: none is open
@@ -95,20 +100,21 @@ func newPuller(t *Transport, c pullConfig) (*puller, error) {
 func (p *puller) allow(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.room = n - len(p.buf)
+	p.room = n - len(p.buf.records)
 	p.ask()
 }
 
 // take returns what has arrived, or why there will be nothing more. It does
 // not wait.
-func (p *puller) take() ([]arrival, error) {
+func (p *puller) take() (arrivals, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	as := p.buf
-	p.buf, p.size = nil, 0
-	if len(as) == 0 {
-		return nil, p.err
+	if len(as.records) == 0 {
+		return arrivals{}, p.err
 	}
+	p.usual = len(as.records)
+	p.buf, p.size = arrivals{}, 0
 	return as, nil
 }
 
@@ -171,19 +177,21 @@ func (p *puller) receive(m *nats.Msg) {
 		p.stop(errDeliveryGap)
 		return
 	}
-	p.buf = append(p.buf, arrival{
-		Delivery: p.unpack.delivery(m, r, p.c.stream),
-		seq:      r.seq, behind: r.pending,
-		sure: p.seq > 0 && p.behind == 0 && !p.blind,
-	})
+	first := len(p.buf.records) == 0
+	if first {
+		p.buf = arrivals{make([]driver.Delivery, 0, p.usual), make([]note, 0, p.usual)}
+	}
+	d := p.unpack.delivery(m, r, p.c.stream)
+	p.size += recordSize(&d.Record)
+	p.buf.records = append(p.buf.records, d)
+	p.buf.notes = append(p.buf.notes, note{seq: r.seq, behind: r.pending, sure: p.seq > 0 && p.behind == 0 && !p.blind})
 	p.seq, p.behind, p.prefix, p.scanned, p.blind = r.seq, r.pending, r.prefix, r.pos, false
-	p.size += m.Size()
 	p.room--
 	p.got++
 	if p.asked--; p.asked == 0 {
 		p.ask()
 	}
-	if len(p.buf) == 1 {
+	if first {
 		p.signal()
 	}
 }
@@ -253,7 +261,7 @@ func (p *puller) interrupt() {
 func (p *puller) idle() (scanned, seq uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.scanned, p.seq, len(p.buf) == 0 && p.err == nil
+	return p.scanned, p.seq, len(p.buf.records) == 0 && p.err == nil
 }
 
 // ackPrefix is the beginning of acknowledgement subjects, once known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +27,7 @@ type track struct {
 	end   uint64    // positions from here on are not in the window; 0: none
 
 	head     []driver.Delivery // ready to be returned
-	rest     []arrival         // behind a gap
+	rest     arrivals          // behind a gap
 	failed   error             // comes after head
 	caughtUp bool              // nothing lies behind what was returned
 	done     bool              // the window ends
@@ -131,7 +132,7 @@ func (k *track) fill(ctx context.Context) error {
 		k.failed = nil
 		return err
 	}
-	if len(k.rest) > 0 {
+	if len(k.rest.records) > 0 {
 		return k.accept(ctx, k.rest)
 	}
 	if k.done {
@@ -141,18 +142,18 @@ func (k *track) fill(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return k.reopen(ctx)
-	case len(as) > 0:
+	case len(as.records) > 0:
 		return k.accept(ctx, as)
 	}
 	return k.atEnd(ctx)
 }
 
-func (k *track) take() ([]arrival, error) {
+func (k *track) take() (arrivals, error) {
 	k.mu.Lock()
 	p := k.p
 	k.mu.Unlock()
 	if p == nil {
-		return nil, errNoConsumer
+		return arrivals{}, errNoConsumer
 	}
 	p.check(time.Now())
 	as, err := p.take()
@@ -185,33 +186,37 @@ func (k *track) reopen(ctx context.Context) error {
 }
 
 // accept puts arrivals into the head, up to the window's end or a gap.
-func (k *track) accept(ctx context.Context, as []arrival) error {
-	k.rest = nil
-	for i := range as {
-		a := &as[i]
-		if a.Pos < k.due {
+func (k *track) accept(ctx context.Context, as arrivals) error {
+	k.rest = arrivals{}
+	ds, n := as.records, 0
+	for i := range ds {
+		d, about := &ds[i], as.notes[i]
+		if d.Pos < k.due {
 			continue
 		}
-		if k.end > 0 && (a.Pos >= k.end || !k.r.end.IsZero() && !a.StoredAt.Before(k.r.end)) {
+		if k.end > 0 && (d.Pos >= k.end || !k.r.end.IsZero() && !d.StoredAt.Before(k.r.end)) {
 			k.finish()
 			break
 		}
-		if k.due > 0 && a.Pos > k.due && (k.whole || !a.sure) {
-			if gap := k.gap(ctx, a.Pos); gap != nil {
-				k.due, k.rest, k.failed = gap.To, as[i:], gap
+		if k.due > 0 && d.Pos > k.due && (k.whole || !about.sure) {
+			if gap := k.gap(ctx, d.Pos); gap != nil {
+				k.due, k.rest, k.failed = gap.To, arrivals{slices.Clone(ds[i:]), as.notes[i:]}, gap
 				break
 			}
 		}
-		k.due = a.Pos + 1
-		a.Deliveries = 0
-		k.head = append(k.head, a.Delivery)
-		k.caughtUp = a.behind == 0
-		if k.end > 0 && (a.behind == 0 || k.due >= k.end) {
+		k.due = d.Pos + 1
+		if n < i {
+			ds[n] = *d
+		}
+		n++
+		k.caughtUp = about.behind == 0
+		if k.end > 0 && (k.caughtUp || k.due >= k.end) {
 			k.finish()
 			break
 		}
 	}
-	if len(k.head) == 0 && k.failed != nil {
+	k.head = ds[:n:n]
+	if n == 0 && k.failed != nil {
 		err := k.failed
 		k.failed = nil
 		return err

@@ -69,11 +69,16 @@ func (t *Transport) Limits() driver.Limits {
 }
 
 func (t *Transport) tooLarge(r *driver.Record) bool {
+	return recordSize(r) > t.Limits().MaxRecordBytes
+}
+
+// recordSize is what a record counts against limits: headers and value.
+func recordSize(r *driver.Record) int {
 	n := len(r.Value)
 	for i := range r.Headers {
 		n += len(r.Headers[i].Name) + len(r.Headers[i].Value)
 	}
-	return n > t.Limits().MaxRecordBytes
+	return n
 }
 
 // Close ends what was opened on the transport, then the connection. Publishes

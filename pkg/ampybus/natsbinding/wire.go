@@ -155,16 +155,30 @@ func (u *unpacker) headers(h nats.Header) (list []driver.Header, id string) {
 	if len(h) == 0 {
 		return nil, ""
 	}
-	if !u.fits(h) {
+	list, id, ok := u.collect(h)
+	if !ok {
 		u.names = u.names[:0]
 		for name := range h {
 			u.names = append(u.names, name)
 		}
 		slices.Sort(u.names)
+		list, id, _ = u.collect(h)
+	}
+	return list, id
+}
+
+// collect lists h in the order of the names of the message before; not ok when
+// h has others.
+func (u *unpacker) collect(h nats.Header) (list []driver.Header, id string, ok bool) {
+	if len(h) != len(u.names) {
+		return nil, "", false
 	}
 	list = make([]driver.Header, 0, len(u.names))
 	for _, name := range u.names {
-		vs := h[name]
+		vs, ok := h[name]
+		if !ok {
+			return nil, "", false
+		}
 		if strings.HasPrefix(name, serverHeaderPrefix) {
 			if name == nats.MsgIdHdr && len(vs) > 0 {
 				id = vs[0]
@@ -175,17 +189,5 @@ func (u *unpacker) headers(h nats.Header) (list []driver.Header, id string) {
 			list = append(list, driver.Header{Name: name, Value: v})
 		}
 	}
-	return list, id
-}
-
-func (u *unpacker) fits(h nats.Header) bool {
-	if len(h) != len(u.names) {
-		return false
-	}
-	for _, name := range u.names {
-		if _, ok := h[name]; !ok {
-			return false
-		}
-	}
-	return true
+	return list, id, true
 }
