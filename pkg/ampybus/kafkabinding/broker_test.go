@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/internal/kafkaserver"
@@ -172,3 +175,40 @@ func (e *embedded) Start(tb testing.TB) {
 func (e *embedded) Stop(testing.TB) { e.srv.Close() }
 
 func (e *embedded) Addr() string { return e.addr }
+
+// startBroker is an embedded server as a promise needs it. What other brokers
+// divide into shares lies in partitions here, so promises of several lanes to a
+// log get four.
+func startBroker(tb testing.TB, base Config) *broker {
+	tb.Helper()
+	return prepared(tb, newBroker(startEmbedded(tb), base))
+}
+
+func prepared(tb testing.TB, b *broker) *broker {
+	tb.Helper()
+	name := path.Base(tb.Name())
+	if strings.Contains(name, "Share") || name == "JoinerWaitsForDraining" {
+		b.base.Partitions = 4
+	}
+	if name == "CrashesWithoutProgressAreCounted" {
+		b.beginAtOne(tb, "ampy.dev.orders.v1")
+	}
+	return b
+}
+
+// beginAtOne makes a log that holds nothing and begins at 1: the first offset
+// of Kafka is 0, which means "nothing" where an owner learns what the one
+// before it was handling.
+func (b *broker) beginAtOne(tb testing.TB, topic string) {
+	tb.Helper()
+	t := b.plain(tb)
+	if err := t.ensureTopic(tb.Context(), topic); err != nil {
+		tb.Fatal(err)
+	}
+	if err := t.cl.ProduceSync(tb.Context(), &kgo.Record{Topic: topic}).FirstErr(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := t.truncate(tb.Context(), place{topic, 0}, 1); err != nil {
+		tb.Fatal(err)
+	}
+}

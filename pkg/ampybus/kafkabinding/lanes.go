@@ -2,9 +2,11 @@ package kafkabinding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
@@ -77,6 +79,9 @@ func (t *Transport) ofGroup(ctx context.Context, group string, topics []string, 
 	committed, err := t.adm.FetchOffsetsForTopics(ctx, group, topics...)
 	if err == nil {
 		err = committed.Error()
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
 	}
 	if err != nil {
 		return nil, requestError("list lanes of group "+group, err)

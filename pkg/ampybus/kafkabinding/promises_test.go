@@ -15,7 +15,7 @@ var serverFuncs = []string{
 
 func TestPromises(t *testing.T) {
 	drivertest.Run(t, drivertest.Harness{
-		Start:       func(t testing.TB) drivertest.Broker { return newBroker(startEmbedded(t), Config{}) },
+		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{}) },
 		BrokerFuncs: serverFuncs,
 		Lease:       testLease,
 		Patience:    testPatience(),

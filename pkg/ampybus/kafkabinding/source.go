@@ -61,6 +61,9 @@ func groupDefaults(c driver.GroupConfig) (driver.GroupConfig, pattern, error) {
 	if !plainName.MatchString(c.Group) {
 		return c, p, fmt.Errorf("open group %q: %w: Group: use 1 to 64 letters, digits, '_' or '-'", c.Group, driver.ErrConfig)
 	}
+	if err := c.Check(); err != nil {
+		return c, p, fmt.Errorf("open group %s: %w", c.Group, err)
+	}
 	if c.MaxSpan <= 0 {
 		c.MaxSpan = driver.DefaultMaxSpan
 	}
