@@ -19,7 +19,7 @@ func BenchmarkMessage(b *testing.B) {
 				c.Assign("a", 1, 1)
 				b.ReportAllocs()
 				b.ResetTimer()
-				for i := 0; i < b.N; i++ {
+				for i := range b.N {
 					pos := uint64(i + 1)
 					c.Add(keyed.Item[int]{Lane: "a", Epoch: 1, Pos: pos, Key: names[i*7919%keys], Size: 100})
 					if i >= queued {

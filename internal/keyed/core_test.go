@@ -306,13 +306,13 @@ func TestBackoffKnowsAttemptAndKey(t *testing.T) {
 
 func TestTimersFireInOrder(t *testing.T) {
 	c := newCore(keyed.Config{})
-	waits := []time.Duration{5, 3, 9, 3, 1, 7, 3}
+	waits := []int{5, 3, 9, 3, 1, 7, 3} // seconds
 	for i := range waits {
 		add(t, c, uint64(i+1), fmt.Sprint("key", i))
 	}
 	for _, d := range waits {
 		task, _ := c.Next(t0)
-		c.Finish(task, keyed.Verdict{After: d * time.Second}, t0)
+		c.Finish(task, keyed.Verdict{After: time.Duration(d) * time.Second}, t0)
 	}
 	var got []uint64
 	for range waits {

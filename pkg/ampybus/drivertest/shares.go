@@ -64,11 +64,11 @@ func divided(member, pattern string, shares int) driver.GroupConfig {
 // manyKeys are enough that no share of four is without one.
 const manyKeys = 24
 
-// publishKeys stores n records of each of many keys on one topic.
-func (e *env) publishKeys(tr driver.Transport, topic string, first, n int) {
+// publishKeys stores n records of each of many keys on topic A.
+func (e *env) publishKeys(tr driver.Transport, first, n int) {
 	e.Helper()
 	for k := range manyKeys {
-		e.publish(tr, records(topic, fmt.Sprintf("k%d", k), first, n))
+		e.publish(tr, records(ordersA, fmt.Sprintf("k%d", k), first, n))
 	}
 }
 
@@ -171,10 +171,10 @@ func (e *env) laneCount(tr driver.Transport) int {
 
 func sharesKeepKeysTogether(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 4)
+	e.publishKeys(writer, 0, 4)
 	a := e.join(e.connect(), divided("a", allOrders, 4))
 	b := e.join(e.connect(), divided("b", allOrders, 4))
-	e.publishKeys(writer, ordersA, 4, 4)
+	e.publishKeys(writer, 4, 4)
 	e.completes(8, a, b)
 	e.keysAreTogether(a, b)
 	e.keysAreInOrder(a, b)
@@ -182,11 +182,11 @@ func sharesKeepKeysTogether(e *env) {
 
 func sharesSplitTheWork(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 1)
+	e.publishKeys(writer, 0, 1)
 	a := e.join(e.connect(), divided("a", allOrders, 4))
 	b := e.join(e.connect(), divided("b", allOrders, 4))
 	e.fair(e.laneCount(writer), a, b)
-	e.publishKeys(writer, ordersA, 1, 3)
+	e.publishKeys(writer, 1, 3)
 	e.completes(4, a, b)
 	a.await("records on its own lanes", func() bool { return len(a.got) > 0 })
 	b.await("records on its own lanes", func() bool { return len(b.got) > 0 })
@@ -194,7 +194,7 @@ func sharesSplitTheWork(e *env) {
 
 func membersShareLanesFairly(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 2)
+	e.publishKeys(writer, 0, 2)
 	e.publish(writer, records(fillsA, "f", 0, 2))
 	first := e.connect()
 	a := e.join(first, divided("a", allDev, 4))
@@ -209,14 +209,14 @@ func membersShareLanesFairly(e *env) {
 	e.fair(n, a, c)
 	e.crash(first)
 	e.fair(n, c)
-	e.publishKeys(writer, ordersA, 2, 2)
+	e.publishKeys(writer, 2, 2)
 	e.completes(4, a, b, c)
 	e.keysAreInOrder(a, b, c)
 }
 
 func settledLanesStay(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 1)
+	e.publishKeys(writer, 0, 1)
 	var ms []*member
 	for _, name := range []string{"a", "b", "c"} {
 		ms = append(ms, e.join(e.connect(), divided(name, allOrders, 4)))
@@ -239,7 +239,7 @@ func settledLanesStay(e *env) {
 
 func joinerWaitsForDraining(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 2)
+	e.publishKeys(writer, 0, 2)
 	c := divided("first", allOrders, 4)
 	c.Lease = longLease // draining waits for Done, not for its time to end
 	src, err := e.connect().Open(e.ctx(), c)
@@ -290,15 +290,15 @@ func sharesKeepOrderThroughTakeover(e *env) {
 	writer, first := e.connect(), e.connect()
 	a := e.join(first, divided("a", allOrders, 4))
 	b := e.join(e.connect(), divided("b", allOrders, 4))
-	e.publishKeys(writer, ordersA, 0, 4)
+	e.publishKeys(writer, 0, 4)
 	e.completes(4, a, b)
 	e.fair(0, a, b)
 	a.commitAll()
 	b.commitAll()
-	e.publishKeys(writer, ordersA, 4, 4)
+	e.publishKeys(writer, 4, 4)
 	e.completes(8, a, b)
 	e.crash(first)
-	e.publishKeys(writer, ordersA, 8, 4)
+	e.publishKeys(writer, 8, 4)
 	e.eventually("the last records of every key at the member that is left", func() (any, bool) {
 		all := e.union([]*member{b})
 		for k := range manyKeys {
@@ -316,7 +316,7 @@ func sharesKeepOrderThroughTakeover(e *env) {
 
 func shareMismatchIsRefused(e *env) {
 	writer := e.connect()
-	e.publishKeys(writer, ordersA, 0, 2)
+	e.publishKeys(writer, 0, 2)
 	a := e.join(e.connect(), divided("a", allOrders, 4))
 	a.takes(2 * manyKeys)
 	lanes := e.laneCount(writer)
@@ -335,7 +335,7 @@ func shareMismatchIsRefused(e *env) {
 			e.Errorf("a member with %d shares: %v, want %v", shares, err, driver.ErrConfig)
 		}
 	}
-	e.publishKeys(writer, ordersA, 2, 2)
+	e.publishKeys(writer, 2, 2)
 	a.takes(4 * manyKeys)
 	if n := e.laneCount(writer); n != lanes {
 		e.Errorf("%d lanes after refused members, %d before", n, lanes)
@@ -349,7 +349,7 @@ func sharesMayChangeWhileNobodyReads(e *env) {
 	done := make(map[string]bool) // committed by one of the members so far
 	var all []*member
 	for round, shares := range []int{1, 4, 2, 1, 4} {
-		e.publishKeys(writer, ordersA, 1+2*round, 2)
+		e.publishKeys(writer, 1+2*round, 2)
 		tr := e.connect()
 		m := e.join(tr, divided(fmt.Sprint("m", round), allOrders, shares))
 		all = append(all, m)
