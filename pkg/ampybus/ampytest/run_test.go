@@ -62,6 +62,12 @@ func TestSkippingDomainsStandAllFaultsToo(t *testing.T) {
 	Run(t, p, with(""))
 }
 
+func TestSharesOfALogStandAllFaults(t *testing.T) {
+	p := orders()
+	p.Consumer.Shares, p.Members = 4, 3
+	Run(t, p, with(""))
+}
+
 func TestAPlainHandlerAppliesAtLeastOnce(t *testing.T) {
 	p := orders()
 	p.Repeats = true

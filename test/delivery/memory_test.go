@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
+)
+
+// slowRole is a service that is ten times slower than what it is sent, for a
+// while; then it says how much memory it ever took, in KiB, and how many
+// messages it handled.
+func slowRole(args []byte) error {
+	var s service
+	if err := json.Unmarshal(args, &s); err != nil {
+		return err
+	}
+	bus, err := natsbinding.Connect(natsConfig(s.URL))
+	if err != nil {
+		return err
+	}
+	var handled atomic.Int64
+	ctx, stop := context.WithTimeout(context.Background(), s.Takes)
+	defer stop()
+	chaos.Say("ready")
+	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: group, Workers: 4},
+		func(context.Context, *ampybus.Message) error {
+			<-time.After(10 * time.Millisecond)
+			handled.Add(1)
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	peak, err := peakKiB()
+	if err != nil {
+		return err
+	}
+	chaos.Say("peak", strconv.Itoa(peak))
+	chaos.Say("handled", strconv.FormatInt(handled.Load(), 10))
+	return bus.Close()
+}
+
+// peakKiB is the most memory that this process ever held (Linux: VmHWM).
+func peakKiB() (int, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
+		}
+	}
+	return 0, os.ErrNotExist
+}
+
+func TestASlowConsumerHoldsLittleMemory(t *testing.T) {
+	const size, limitMiB = 100 << 10, 256
+	n, long := 5000, time.Duration(scaled(5, 60))*time.Second
+	w, _, s := processes(t, newsTopic)
+	s.Takes = long
+	c := chaos.Start(t, "slow", s)
+	c.Await(t, "ready")
+	var settled chaos.Counter
+	for i := range n {
+		settled.Await(t.Context(), i-63)
+		e := w.message("k"+strconv.Itoa(i%50), i/50)
+		e.Payload = make([]byte, size)
+		w.bus.PublishAsync(e, func(error) { settled.Add(1) })
+	}
+	settled.Await(t.Context(), n)
+	peak, err := strconv.Atoi(c.Await(t, "peak"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handled, _ := strconv.Atoi(c.Await(t, "handled"))
+	t.Logf("%d MiB published, %d of %d handled, peak %d MiB", n*size>>20, handled, n, peak>>10)
+	w.atLeast("MiB published", n*size>>20, limitMiB*3/2)
+	w.atLeast("handled", handled, 100)
+	w.atLeast("left", n-handled, n/2)
+	if peak > limitMiB<<10 {
+		t.Errorf("the consumer took %d MiB, the limit is %d", peak>>10, limitMiB)
+	}
+}
