@@ -178,8 +178,8 @@ func (p *Proxy) track(l *link) bool {
 }
 
 func (p *Proxy) cut(l *link) {
-	l.reset()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.Cuts++
+	p.stats.Cuts++ // before anybody can see the cut
+	p.mu.Unlock()
+	l.reset()
 }
