@@ -132,8 +132,10 @@ func (a *app) open(cmd *cobra.Command) (*ampybus.Bus, error) {
 	return a.bus(t), nil
 }
 
-func (a *app) bus(t driver.Transport) *ampybus.Bus {
-	return ampybus.New(t, ampybus.Options{Observer: logObserver{a.logger}, CloseTimeout: closeTimeout})
+func (a *app) bus(t driver.Transport) *ampybus.Bus { return a.observed(t, logObserver{a.logger}) }
+
+func (a *app) observed(t driver.Transport, o ampybus.Observer) *ampybus.Bus {
+	return ampybus.New(t, ampybus.Options{Observer: o, CloseTimeout: closeTimeout})
 }
 
 // closeTimeout keeps the end of a command short: it has waited for what it

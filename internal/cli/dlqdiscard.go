@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -9,8 +10,14 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 )
 
+// discardFlags hold what to settle, and why.
+type discardFlags struct {
+	deadLetterFlags
+	account
+}
+
 func (a *app) dlqDiscard() *cobra.Command {
-	var f redriveFlags
+	var f discardFlags
 	cmd := &cobra.Command{
 		Use:   "dlq-discard",
 		Short: "Settle dead letters without sending them back; they stay stored as evidence",
@@ -18,18 +25,26 @@ func (a *app) dlqDiscard() *cobra.Command {
     --message-id 018f5e35-0f42-7a31-9e77-1c2a9b11d0ef --reason "vendor resent the batch"`,
 	}
 	f.add(cmd, 1)
-	f.addAccount(cmd, "")
+	f.addAccount(a, cmd, "")
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)
 	return a.command(cmd, func(cmd *cobra.Command) error {
-		if f.id == "" && f.code == "" && f.pk == "" && f.group == "" {
-			return usagef("say which: --message-id, --code, --pk or --group")
+		if f.id == "" && f.code == "" && f.pk == "" && f.group == "" && f.where == "" {
+			return usagef("say which: --message-id, --code, --pk, --group or --where")
+		}
+		if err := f.check(); err != nil {
+			return err
 		}
 		return a.discard(cmd, &f)
 	}, "subject", "reason")
 }
 
-func (a *app) discard(cmd *cobra.Command, f *redriveFlags) error {
+func (a *app) discard(cmd *cobra.Command, f *discardFlags) (err error) {
+	log, err := f.openAudit(a)
+	if err != nil {
+		return err
+	}
+	defer log.close()
 	b, err := a.open(cmd)
 	if err != nil {
 		return err
@@ -40,16 +55,21 @@ func (a *app) discard(cmd *cobra.Command, f *redriveFlags) error {
 		found = append(found, d)
 		return len(found) < f.max.value
 	})
-	if err == nil && len(found) == 0 {
-		err = f.nothing()
+	if err != nil {
+		return err
 	}
+	if len(found) == 0 {
+		return f.nothing()
+	}
+	entry := f.entry("discard", f.subject)
 	for i := 0; err == nil && i < len(found); i++ {
 		d := found[i]
 		if err = b.Discard(cmd.Context(), d, ampybus.SettleOptions{Reason: f.reason, Requester: f.requester}); err == nil {
+			entry.add(auditedMessage{Origin: d.Origin(), MessageID: d.Headers.MessageID, Outcome: "discarded"})
 			a.showDiscarded(d)
 		}
 	}
-	return err
+	return errors.Join(err, log.write(entry))
 }
 
 func (a *app) showDiscarded(d *ampybus.DeadLetter) {

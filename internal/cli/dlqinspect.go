@@ -35,6 +35,9 @@ func (a *app) dlqInspect() *cobra.Command {
 }
 
 func (a *app) inspect(cmd *cobra.Command, f *inspectFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	dump, err := openDump(f.outdir)
 	if err != nil {
 		return usagef("--outdir: %w", err)

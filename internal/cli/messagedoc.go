@@ -89,14 +89,23 @@ func decodeJSON(schema string, payload []byte) ([]byte, error) {
 
 // printJSON prints v as one line.
 func (a *app) printJSON(v any) error {
+	line, err := jsonLine(v)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.out, terminal.EscapeText(line))
+	return err
+}
+
+// jsonLine is v as one line, with < and & as they are: lines are for people too.
+func jsonLine(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
+		return "", fmt.Errorf("print JSON: %w", err)
 	}
-	_, err := io.WriteString(a.out, terminal.EscapeText(b.String()))
-	return err
+	return b.String(), nil
 }
 
 // printEnvelope prints what would be published.

@@ -35,7 +35,7 @@ func Ampybusctl() Program {
 		Commands: []Command{
 			(*app).server, (*app).doctor,
 			(*app).pubEmpty, (*app).pub, (*app).publishFixture, (*app).sub,
-			(*app).dlqInspect, (*app).dlqRedrive, (*app).dlqDiscard,
+			(*app).dlqInspect, (*app).dlqRedrive, (*app).dlqDiscard, (*app).dlq,
 			(*app).replay, (*app).listStreams, (*app).lag,
 			(*app).validateFixture, (*app).benchPub,
 			(*app).completion, (*app).version,

@@ -10,7 +10,6 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/terminal"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
-	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 // publisher is a bus that remembers where the broker stored each message.
@@ -25,30 +24,29 @@ func (a *app) publisher(cmd *cobra.Command) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receipts{Transport: t, byID: make(map[string]driver.Outcome)}
-	return &publisher{Bus: a.bus(r), receipts: r}, nil
+	r := &receipts{Observer: logObserver{a.logger}, byID: make(map[string]ampybus.PublishEvent)}
+	return &publisher{Bus: a.observed(t, r), receipts: r}, nil
 }
 
-// receipts notes the broker's acknowledgements on their way to the bus.
+// receipts keeps where messages are stored, beside what another observer does.
 type receipts struct {
-	driver.Transport
+	ampybus.Observer
 	mu   sync.Mutex
-	byID map[string]driver.Outcome
+	byID map[string]ampybus.PublishEvent
 }
 
-// Publish implements driver.Transport.
-func (r *receipts) Publish(recs []driver.Record, settle func(i int, o driver.Outcome)) {
-	r.Transport.Publish(recs, func(i int, o driver.Outcome) {
-		if o.Err == nil {
-			r.mu.Lock()
-			r.byID[recs[i].ID] = o
-			r.mu.Unlock()
-		}
-		settle(i, o)
-	})
+// Published implements ampybus.Observer.
+func (r *receipts) Published(e ampybus.PublishEvent) {
+	r.Observer.Published(e)
+	if e.Err != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byID[e.MessageID] = e
 }
 
-func (r *receipts) of(id string) driver.Outcome {
+func (r *receipts) of(id string) ampybus.PublishEvent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.byID[id]

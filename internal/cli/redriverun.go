@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/AmpyFin/ampy-bus/internal/terminal"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/redrive"
@@ -16,26 +18,45 @@ const maxFailuresInRow = 3
 
 var errGettingNowhere = fmt.Errorf("%d failures in a row", maxFailuresInRow)
 
-// redriveRun is one dlq-redrive.
+// redriveRun sends back the dead letters of one plan.
 type redriveRun struct {
 	*app
 	bus   *ampybus.Bus
-	flags *redriveFlags
+	flags *applyFlags
+	audit *auditLog
 
 	done, planned int
 	failing       int // failures in a row
 }
 
+func (a *app) newRedriveRun(cmd *cobra.Command, f *applyFlags) (*redriveRun, error) {
+	log, err := f.openAudit(a)
+	if err != nil {
+		return nil, err
+	}
+	b, err := a.open(cmd)
+	if err != nil {
+		log.close()
+		return nil, err
+	}
+	return &redriveRun{app: a, bus: b, flags: f, audit: log}, nil
+}
+
+func (r *redriveRun) close() {
+	_ = r.bus.Close()
+	r.audit.close()
+}
+
 // plan selects what to send: of the dead letters that are open now, as many as
 // --max. What would be refused does not count, or a few dead letters that can
 // never be sent would hide all others.
-func (r *redriveRun) plan(ctx context.Context) (*redrive.Plan, error) {
-	p, err := redrive.Make(ctx, r.bus, r.flags.subject, r.flags.filter())
+func (r *redriveRun) plan(ctx context.Context, f *deadLetterFlags) (*redrive.Plan, error) {
+	p, err := redrive.Make(ctx, r.bus, f.subject, f.filter())
 	if err != nil {
 		return nil, err
 	}
 	o := r.flags.options()
-	o.DryRun = true
+	o.DryRun, o.StopOnFailure = true, false
 	preview, err := redrive.Apply(ctx, r.bus, p, o)
 	if err != nil {
 		return nil, err
@@ -44,7 +65,7 @@ func (r *redriveRun) plan(ctx context.Context) (*redrive.Plan, error) {
 		if preview.Results[i].Outcome == redrive.Would {
 			n++
 		}
-		if n == r.flags.max.value {
+		if n == f.max.value {
 			p.Entries = p.Entries[:i+1]
 			break
 		}
@@ -52,10 +73,9 @@ func (r *redriveRun) plan(ctx context.Context) (*redrive.Plan, error) {
 	return p, nil
 }
 
+// apply sends what p lists. It reports and records also what an interruption
+// left.
 func (r *redriveRun) apply(ctx context.Context, p *redrive.Plan) error {
-	if len(p.Entries) == 0 {
-		return r.flags.nothing()
-	}
 	o := r.flags.options()
 	var err error
 	if o.Payloads, err = r.flags.repaired(ctx, r.app, r.bus, p); err != nil {
@@ -77,7 +97,26 @@ func (r *redriveRun) apply(ctx context.Context, p *redrive.Plan) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return r.finish(report, err)
+	return errors.Join(r.record(p, report, o, err), r.finish(report, err))
+}
+
+// record writes who sent what back and why. A dry run changes nothing and
+// leaves no trace.
+func (r *redriveRun) record(p *redrive.Plan, report *redrive.Report, o redrive.Options, err error) error {
+	if report.DryRun {
+		return nil
+	}
+	entry := r.flags.entry("redrive", p.Pattern)
+	if err != nil {
+		entry.Error = err.Error()
+	}
+	for _, res := range report.Results {
+		entry.add(auditedMessage{
+			Origin: res.Origin, MessageID: res.MessageID, Outcome: string(res.Outcome),
+			NewOrigin: res.NewOrigin, Repaired: o.Payloads[res.Origin] != nil,
+		})
+	}
+	return r.audit.write(entry)
 }
 
 // show prints one outcome, and progress where somebody looks.

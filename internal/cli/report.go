@@ -27,6 +27,12 @@ func flagOf(field string) []string {
 		return []string{"schema"}
 	case "headers":
 		return []string{"header"}
+	case "reasons":
+		return []string{"code", "reason"}
+	case "keys":
+		return []string{"key", "pk"}
+	case "groups":
+		return []string{"group"}
 	case "payload":
 		return []string{"json", "payload"}
 	}
@@ -76,11 +82,15 @@ func knownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return nil
 	}
-	if _, _, err := root.Find(args); err == nil {
+	at, rest, err := root.Find(args)
+	switch {
+	case err != nil:
+		at, rest = root, args
+	case !at.HasSubCommands() || len(rest) == 0 || strings.HasPrefix(rest[0], "-"):
 		return nil
 	}
-	text := "unknown command " + terminal.Field(args[0])
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+	text := "unknown command " + terminal.Field(rest[0])
+	if near := at.SuggestionsFor(rest[0]); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return usagef("%s", text)

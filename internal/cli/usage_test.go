@@ -16,9 +16,17 @@ func eachCommand(visit func(p Program, cmd *cobra.Command)) {
 		if p.Root != nil {
 			visit(p, root)
 		}
-		for _, cmd := range root.Commands() {
-			visit(p, cmd)
+		eachBelow(root, func(cmd *cobra.Command) { visit(p, cmd) })
+	}
+}
+
+// eachBelow visits the commands below cmd that do something.
+func eachBelow(cmd *cobra.Command, visit func(*cobra.Command)) {
+	for _, sub := range cmd.Commands() {
+		if !sub.HasSubCommands() {
+			visit(sub)
 		}
+		eachBelow(sub, visit)
 	}
 }
 
@@ -83,6 +91,27 @@ func TestABadFlagIsNamedWithTheFix(t *testing.T) {
 		{[]string{"dlq-inspect", "--subject", "ampy.prod.bars.v1.>"}, "--subject: reaches beyond the dlq domain"},
 		{[]string{"dlq-inspect", "--subject", "ampy.prod.dlq.v1.>", "--max", "abc"}, "--max: abc is not"},
 		{[]string{"dlq-redrive", "--subject", "ampy.prod.dlq.v1.>", "--payload", "f"}, "--message-id"},
+		{[]string{"dlq-inspect", "--subject", "ampy.prod.dlq.v1.>", "--where", "retry_count <"}, "--where: not a condition"},
+		{[]string{"dlq-inspect", "--subject", "ampy.prod.dlq.v1.>", "--where", "a) || (b"}, "--where: not a condition"},
+		{[]string{"dlq-redrive", "--subject", "ampy.prod.dlq.v1.>", "--where", "size"}, "--where: not a condition"},
+		{[]string{"dlq-redrive", "--subject", "ampy.prod.dlq.v1.>", "--code", "[a"}, "--code: not a glob"},
+		{[]string{"dlq-redrive", "--subject", "ampy.prod.dlq.v1.>", "--audit", "/dev/null"}, "--audit: /dev/null: not a regular file"},
+		{[]string{"dlq", "pln"}, "unknown command pln; did you mean plan?"},
+		{[]string{"dlq", "shwo", "--origin", "x"}, "unknown command shwo; did you mean show?"},
+		{[]string{"dlq", "plan"}, "missing: --subject"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.bars.v1.>"}, "--subject: reaches beyond the dlq domain"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.dlq.v1.>", "--reason", "["}, "--reason: not a glob"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.dlq.v1.>", "--key", "["}, "--key: not a glob"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.dlq.v1.>", "--topic", "ampy..x"}, "--topic: empty token"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.dlq.v1.>", "--until", "2h", "--since", "1h"}, "--until: not after since"},
+		{[]string{"dlq", "plan", "--subject", "ampy.prod.dlq.v1.>", "--limit", "0"}, "--limit: 0 is not"},
+		{[]string{"dlq", "show", "--subject", "ampy.prod.dlq.v1.>"}, "--origin, --message-id: give one of them"},
+		{[]string{"dlq", "edit", "--subject", "ampy.prod.dlq.v1.>", "--origin", "a:1", "--message-id", "b"}, "--origin, --message-id: give one of them"},
+		{[]string{"dlq", "edit", "--subject", "ampy.prod.dlq.v1.>", "--origin", "a:1", "--outdir", "/proc/self/x"}, "--outdir: "},
+		{[]string{"dlq", "apply", "--plan", "p"}, "missing: --reason"},
+		{[]string{"dlq", "apply", "--plan", "nowhere.json", "--reason", "r"}, "--plan: "},
+		{[]string{"dlq", "apply", "--plan", "/dev/zero", "--reason", "r"}, "--plan: read /dev/zero: not a regular file"},
+		{[]string{"dlq", "apply", "--plan", "-", "--reason", "r"}, "--plan: read plan: "},
 		{[]string{"dlq-discard", "--subject", "ampy.prod.dlq.v1.>", "--reason", "x"}, "say which: --message-id"},
 		{[]string{"dlq-discard", "--subject", "ampy.prod.dlq.v1.>", "--code", "x"}, "missing: --reason"},
 		{[]string{"bench-pub", "--topic", topic, "--count", "1000000000"}, "--count: 1000000000 is not"},
