@@ -88,12 +88,11 @@ func (s *source) bring(l *lane, rs []*kgo.Record) {
 // fetchFailed deals with a partition that cannot be read, or with the feed as a
 // whole (l is nil).
 func (s *source) fetchFailed(l *lane, err error) {
-	var lost *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 	case l == nil:
 		s.trouble(requestError("fetch", err))
-	case errors.Is(err, kerr.OffsetOutOfRange), errors.As(err, &lost):
+	case isOutOfRange(err):
 		s.askBounds(l)
 	default:
 		s.trouble(requestError("fetch "+l.name, err))
@@ -146,4 +145,11 @@ func (s *source) resume(l *lane, first, next uint64) {
 		s.wakes()
 	}
 	s.feed.order(func() { s.feedLane(l) })
+}
+
+// isOutOfRange: the log does not hold the position, or held another record
+// there before a broker lost it.
+func isOutOfRange(err error) bool {
+	var lost *kgo.ErrDataLoss
+	return errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -243,6 +244,10 @@ func (s *source) received(o offer) {
 		return
 	}
 	o.lane.received(o.steps)
+	if mutant.On("autocommit") && len(o.lane.out) > 0 {
+		c, low := o.lane.claim, o.lane.out[len(o.lane.out)-1]+1
+		s.work.Go(func() { _ = s.write(s.ctx, o.lane, low, c) })
+	}
 	if o.lane.held && o.lane.roomy() {
 		o.lane.held = false
 		l := o.lane

@@ -27,8 +27,12 @@ func encode(rec *driver.Record, kafkaTopic string) *kgo.Record {
 	for i := range rec.Headers {
 		h := &rec.Headers[i]
 		n += len(h.Value)
-		needTopic = needTopic && !(h.Name == headerTopic && h.Value == rec.Topic)
-		needID = needID && !(h.Name == headerMessageID && h.Value == rec.ID)
+		switch h.Name { // of a repeated name the last one counts
+		case headerTopic:
+			needTopic = h.Value != rec.Topic
+		case headerMessageID:
+			needID = rec.ID != "" && h.Value != rec.ID
+		}
 	}
 	buf := make([]byte, 0, n)
 	hold := func(s string) []byte {

@@ -1,0 +1,173 @@
+package kafkabinding
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
+	for name, c := range map[string]Config{
+		"empty broker":          {Brokers: []string{""}},
+		"no port":               {Brokers: []string{"host"}},
+		"port out of range":     {Brokers: []string{"host:99999"}},
+		"open bracket":          {Brokers: []string{"[::1"}},
+		"many brokers":          {Brokers: slices.Repeat([]string{"host:9092"}, 200)},
+		"other scheme":          {Brokers: []string{"nats://host:4222"}},
+		"unknown option":        {Brokers: []string{"kafka://host:9092?layuot=full"}},
+		"password without user": {Pass: "x"},
+		"user without password": {User: "x"},
+		"plain without TLS":     {User: "x", Pass: "y", Mechanism: "plain"},
+		"unknown mechanism":     {User: "x", Pass: "y", Mechanism: "GSSAPI"},
+		"unknown compression":   {Compression: "brotli"},
+		"key without pair":      {TLS: TLS{KeyFile: "k.pem"}},
+		"no such authority":     {TLS: TLS{CAFile: "nowhere.pem"}},
+		"unknown layout":        {Layout: 7},
+		"partitions":            {Partitions: -1},
+	} {
+		began := time.Now()
+		_, err := Dial(c)
+		if !errors.Is(err, driver.ErrConfig) {
+			t.Errorf("%s: %v, want %v", name, err, driver.ErrConfig)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: refused after %v", name, took)
+		}
+	}
+}
+
+func TestURLsSayWhatTheConfigurationHolds(t *testing.T) {
+	c, err := Config{Brokers: []string{"kafka+tls://jo:s%40cret@a:9092,b:9093?layout=full&partitioner=fnv1a"}}.resolved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(c.Brokers, []string{"a:9092", "b:9093"}) || c.User != "jo" || c.Pass != "s@cret" ||
+		!c.TLS.Enable || c.Layout != LayoutFull || c.Partitioner != FNV1a || c.Mechanism != scram512 {
+		t.Errorf("resolved to %v with layout %d", c, c.Layout)
+	}
+	secret := Config{Brokers: []string{"kafka://jo:hunter2@a:9092"}, User: "x", Pass: "hunter2"}
+	for _, s := range []string{fmt.Sprint(secret), fmt.Sprintf("%#v", secret), fmt.Sprintf("%+v", secret)} {
+		if strings.Contains(s, "hunter2") {
+			t.Errorf("a configuration prints its secret: %s", s)
+		}
+	}
+}
+
+func TestNobodyThereIsSaidInTime(t *testing.T) {
+	began := time.Now()
+	_, err := Dial(Config{Brokers: []string{"127.0.0.1:1", "127.0.0.1:2"}})
+	if !errors.Is(err, driver.ErrUnreachable) {
+		t.Errorf("dialling nobody: %v, want %v", err, driver.ErrUnreachable)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// The partition of a key must be that of ampy-bus 1.x (kafka-go's Hash).
+func TestFNV1aIsThatOfOlderPeers(t *testing.T) {
+	// Values of kafka-go's Hash balancer: int32(fnv1a) % n, made positive.
+	for key, want := range map[string]int32{"": int32(-2128831035), "a": int32(-468965076)} {
+		if got := int32(fnv1a([]byte(key))); got != want {
+			t.Errorf("fnv1a(%q) is %d, want %d", key, got, want)
+		}
+	}
+}
+
+func tokens() *rapid.Generator[string] {
+	return rapid.StringMatching(`[A-Za-z0-9_@|:+=^/#-]{1,8}`)
+}
+
+func records() *rapid.Generator[driver.Record] {
+	return rapid.Custom(func(t *rapid.T) driver.Record {
+		rec := driver.Record{
+			Topic: "ampy.dev.orders.v1." + strings.Join(rapid.SliceOfN(tokens(), 1, 4).Draw(t, "subtopic"), "."),
+			Key:   rapid.String().Draw(t, "key"),
+			ID:    rapid.SampledFrom([]string{"", "id", "x.redrive.1"}).Draw(t, "id"),
+			Value: rapid.SliceOf(rapid.Byte()).Draw(t, "value"),
+		}
+		for range rapid.IntRange(0, 5).Draw(t, "headers") {
+			name := rapid.SampledFrom([]string{"topic", "message_id", "x", "X"}).Draw(t, "name")
+			value := rapid.SampledFrom([]string{"", "id", rec.Topic, "ampy.dev.orders.v1.Z", "ampy.prod.fills.v1.E"}).Draw(t, "value")
+			rec.Headers = append(rec.Headers, driver.Header{Name: name, Value: value})
+		}
+		return rec
+	})
+}
+
+func TestRecordsSurviveTheWire(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rec := records().Draw(t, "record")
+		r := encode(&rec, "ampy.dev.orders.v1")
+		r.Timestamp = time.Now()
+		d := decode(r, "log")
+		if d.Topic != rec.Topic || d.Key != rec.Key || !slices.Equal(d.Value, rec.Value) || !slices.Equal(d.Headers, rec.Headers) {
+			t.Fatalf("%+v came back as %+v", rec, d.Record)
+		}
+		if rec.ID != "" && d.ID != rec.ID {
+			t.Fatalf("id %q came back as %q", rec.ID, d.ID)
+		}
+	})
+}
+
+func TestForgedTopicsAreNotBelieved(t *testing.T) {
+	for _, header := range []string{headerTopic, ownTopic} {
+		r := &kgo.Record{Topic: "ampy.dev.bars.v1", Headers: []kgo.RecordHeader{{Key: header, Value: []byte("ampy.prod.orders.v1.requests")}}}
+		if d := decode(r, "log"); d.Topic != "ampy.dev.bars.v1" {
+			t.Errorf("a record of bars that claims %s in %s is delivered as %s", r.Headers[0].Value, header, d.Topic)
+		}
+	}
+}
+
+func TestKafkaTopicsFollowThePattern(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.SampledFrom([]string{"ampy", "dev", "prod", "orders", "v1", "A", "B"})
+		topic := strings.Join(rapid.SliceOfN(word, 5, 7).Draw(t, "topic"), ".")
+		p, err := parsePattern(strings.Join(rapid.SliceOfN(rapid.OneOf(word, rapid.Just("*")), 1, 6).Draw(t, "pattern"), ".") +
+			rapid.SampledFrom([]string{"", ".>"}).Draw(t, "rest"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		re := regexp.MustCompile(p.regex())
+		for _, layout := range []Layout{LayoutDomain, LayoutFull} {
+			name, err := layout.kafkaTopic(topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.matches(topic) && !p.covers(name) {
+				t.Fatalf("%s matches %s, and its Kafka topic %s is not read", topic, p.text, name)
+			}
+			if p.covers(name) != re.MatchString(name) {
+				t.Fatalf("%s and Kafka topic %s: covers is %v, %s disagrees", p.text, name, p.covers(name), p.regex())
+			}
+		}
+	})
+}
+
+// Metadata that is corrupt or another tool's is a plain position.
+func FuzzCommitMetadata(f *testing.F) {
+	f.Add(claim{epoch: 7, owner: "o", member: "a b", open: true, crashes: 2, started: 9}.encode())
+	f.Add("")
+	f.Add("ampy1 e=0")
+	f.Add("ampy1 e=1&c=-1")
+	f.Add("ampy2 e=1")
+	f.Add("{\"offset\":1}")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, ok := decodeClaim(text)
+		if !ok && c != (claim{}) {
+			t.Errorf("metadata that is no claim gives %+v", c)
+		}
+		if again, ok2 := decodeClaim(c.encode()); ok && (!ok2 || again != c) && len(c.encode()) <= maxClaim {
+			t.Errorf("%+v came back as %+v", c, again)
+		}
+	})
+}
