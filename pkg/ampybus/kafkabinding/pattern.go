@@ -132,7 +132,8 @@ func (p pattern) regex() string {
 	if domain := join(p.tokens, logTokens); len(p.tokens) > logTokens || p.tokens[len(p.tokens)-1] == ">" {
 		forms = append(forms, domain)
 	}
-	if full := join(p.tokens, len(p.tokens)); !slices.Contains(forms, full) {
+	full := join(p.tokens, len(p.tokens))
+	if short := len(p.tokens) == logTokens && len(forms) == 0; !short && !slices.Contains(forms, full) {
 		forms = append(forms, full)
 	}
 	return "^(?:" + strings.Join(forms, "|") + ")$"
