@@ -28,8 +28,10 @@ type node struct {
 func StartCluster(tb testing.TB, n int, tune ...func(*natsserver.Config)) *Cluster {
 	tb.Helper()
 	routes := make([]*url.URL, n)
+	routePorts := make([]int, n)
 	for i := range routes {
-		routes[i] = &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", FreePort(tb))}
+		routePorts[i] = FreePort(tb)
+		routes[i] = &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", routePorts[i])}
 	}
 	c := &Cluster{tb: tb}
 	for i := range n {
@@ -39,8 +41,7 @@ func StartCluster(tb testing.TB, n int, tune ...func(*natsserver.Config)) *Clust
 			Tune: func(o *server.Options) {
 				o.ServerName = fmt.Sprintf("n%d", i)
 				o.Cluster.Name = "test"
-				o.Cluster.Host = "127.0.0.1"
-				fmt.Sscanf(routes[i].Port(), "%d", &o.Cluster.Port)
+				o.Cluster.Host, o.Cluster.Port = "127.0.0.1", routePorts[i]
 				o.Routes = routes
 			},
 		}

@@ -78,7 +78,7 @@ func (e *apiError) Unwrap() error {
 // requestError names an operation and turns the client's errors into the
 // driver's: for requests, where nothing is half done.
 func requestError(op string, err error) error {
-	kind := error(nil)
+	var kind error
 	switch {
 	case err == nil:
 		return nil

@@ -112,7 +112,7 @@ func (p *publication) withdraw(token uint64, i int, err error) {
 
 // sendError says why the client did not take a record; nothing was sent.
 func sendError(topic string, err error) error {
-	kind := error(nil)
+	var kind error
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
 		kind = driver.ErrTooLarge

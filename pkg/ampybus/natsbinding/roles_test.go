@@ -23,10 +23,10 @@ var (
 			"$JS.API.CONSUMER.MSG.NEXT.AMPY_DEV_ORDERS.feat",
 			"$JS.API.CONSUMER.RESET.AMPY_DEV_ORDERS.feat",
 			"$JS.ACK.AMPY_DEV_ORDERS.feat.>",
-			"$JS.API.DIRECT.GET.KV_ampy_leases.$KV.ampy_leases.feat.AMPY_DEV_ORDERS",
-			"$KV.ampy_leases.feat.AMPY_DEV_ORDERS",
+			"$JS.API.DIRECT.GET.KV_ampy_leases.$KV.ampy_leases.feat.>",
+			"$KV.ampy_leases.feat.>",
 		}},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_feat.>", "$KV.ampy_leases.feat.AMPY_DEV_ORDERS"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_feat.>", "$KV.ampy_leases.feat.>"}},
 	}
 	readerRole = server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{

@@ -99,7 +99,7 @@ func (lt *logTable) find(ctx context.Context, topic string) (*log, error) {
 func (lt *logTable) run(f *finding, key, topic string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*apiTimeout)
 	defer cancel()
-	f.log, f.err = lt.findScope(ctx, lt.t.cfg.Layout.Scope(topic), topic)
+	f.log, f.err = lt.findScope(ctx, lt.t.cfg.Layout.Scope(topic))
 	if f.err == nil && f.log != nil {
 		lt.remember(key, f.log)
 	}
@@ -111,7 +111,7 @@ func (lt *logTable) run(f *finding, key, topic string) {
 
 // findScope returns nil without an error where the scope is in pieces: each
 // topic must then be looked up by itself.
-func (lt *logTable) findScope(ctx context.Context, scope, topic string) (*log, error) {
+func (lt *logTable) findScope(ctx context.Context, scope string) (*log, error) {
 	want, ok := lt.t.cfg.Layout.Stream(scope)
 	if scope == "" || !ok {
 		return nil, nil
@@ -281,7 +281,7 @@ func (t *Transport) replicas(want int) int {
 }
 
 // atLeast compares the connected server's version.
-func (t *Transport) atLeast(major, minor int) bool {
+func (t *Transport) atLeast(major, minor int) bool { //nolint:unparam // reads as a version at the call
 	var a, b int
 	if n, _ := fmt.Sscanf(strings.TrimPrefix(t.nc.ConnectedServerVersion(), "v"), "%d.%d", &a, &b); n != 2 {
 		return false

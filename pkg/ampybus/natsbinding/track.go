@@ -163,26 +163,38 @@ func (k *track) take() (arrivals, error) {
 	return as, err
 }
 
-// reopen goes on at the due position after the consumer was lost.
+// reopen goes on at the due position after the consumer was lost. While the
+// server cannot be reached it waits a moment, and is called again.
 func (k *track) reopen(ctx context.Context) error {
 	k.close(ctx)
-	err := k.open(ctx)
-	if err == nil || ctx.Err() != nil || k.r.ctx.Err() != nil {
-		return nil
-	}
-	if !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("read %s: %w", k.stream, err)
-	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	err := k.resume(ctx)
+	switch {
+	case err == nil, ctx.Err() != nil, k.r.ctx.Err() != nil:
+	case errors.Is(err, driver.ErrUnavailable):
+		pause(ctx, retryWait)
+	case errors.Is(err, driver.ErrNoLog), errors.Is(err, jetstream.ErrStreamNotFound):
 		k.done, k.caughtUp = true, true
 		k.r.lose(k)
 		if k.end > 0 {
 			return fmt.Errorf("read %s: %w: the stream was deleted", k.stream, driver.ErrNoLog)
 		}
-		return nil
+	default:
+		return fmt.Errorf("read %s: %w", k.stream, err)
 	}
-	pause(ctx, retryWait)
-	return nil
+	return nil //nolint:nilerr // the reader waits, or ends, for what it is not told here
+}
+
+// resume opens the track again. A stream that ends before the due position is
+// another one, or has lost its end: following goes on at its beginning.
+func (k *track) resume(ctx context.Context) error {
+	info, err := k.r.t.streamInfo(ctx, k.stream)
+	if err != nil {
+		return err
+	}
+	if k.end == 0 && k.due > info.State.LastSeq+1 {
+		k.due = max(info.State.FirstSeq, 1)
+	}
+	return k.open(ctx)
 }
 
 // accept puts arrivals into the head, up to the window's end or a gap.
@@ -198,11 +210,9 @@ func (k *track) accept(ctx context.Context, as arrivals) error {
 			k.finish()
 			break
 		}
-		if k.due > 0 && d.Pos > k.due && (k.whole || !about.sure) {
-			if gap := k.gap(ctx, d.Pos); gap != nil {
-				k.due, k.rest, k.failed = gap.To, arrivals{slices.Clone(ds[i:]), as.notes[i:]}, gap
-				break
-			}
+		if err := k.hole(ctx, d.Pos, about.sure); err != nil {
+			k.rest = arrivals{slices.Clone(ds[i:]), as.notes[i:]}
+			return k.interrupted(ds[:n:n], err)
 		}
 		k.due = d.Pos + 1
 		if n < i {
@@ -216,10 +226,23 @@ func (k *track) accept(ctx context.Context, as arrivals) error {
 		}
 	}
 	k.head = ds[:n:n]
-	if n == 0 && k.failed != nil {
-		err := k.failed
-		k.failed = nil
+	return nil
+}
+
+// interrupted keeps what came before err in the head. A gap follows it; any
+// other error is found again.
+func (k *track) interrupted(head []driver.Delivery, err error) error {
+	k.head = head
+	var gap *driver.GapError
+	isGap := errors.As(err, &gap)
+	if isGap {
+		k.due = gap.To
+	}
+	if len(head) == 0 {
 		return err
+	}
+	if isGap {
+		k.failed = gap
 	}
 	return nil
 }
@@ -232,12 +255,20 @@ func (k *track) finish() {
 	k.close(ctx)
 }
 
-// gap asks whether the positions before pos were passed over because they are
-// gone.
-func (k *track) gap(ctx context.Context, pos uint64) *driver.GapError {
-	info, err := k.r.t.streamInfo(ctx, k.stream)
-	if err != nil {
+// hole is nil unless positions before pos were passed over because they are
+// gone. It asks until the server answers: without an answer nothing behind may
+// be returned.
+func (k *track) hole(ctx context.Context, pos uint64, sure bool) error {
+	if k.due == 0 || pos == k.due || sure && !k.whole {
 		return nil
+	}
+	info, err := k.r.t.streamInfo(ctx, k.stream)
+	for err != nil {
+		pause(ctx, retryWait)
+		if ctx.Err() != nil || k.r.ctx.Err() != nil {
+			return fmt.Errorf("read %s: %w", k.stream, err)
+		}
+		info, err = k.r.t.streamInfo(ctx, k.stream)
 	}
 	first := info.State.FirstSeq
 	if first > k.due && (k.whole || first <= pos) {
@@ -258,13 +289,10 @@ func (k *track) atEnd(ctx context.Context) error {
 	}
 	k.asked = time.Now()
 	info, err := k.r.t.streamInfo(ctx, k.stream)
-	if err != nil {
-		return nil // asked again
-	}
-	if info.State.FirstSeq >= k.end {
+	if err == nil && info.State.FirstSeq >= k.end {
 		due := k.due
 		k.finish()
-		if due > 0 && due < k.end && k.whole {
+		if due > 0 && due < k.end {
 			k.due = k.end
 			return &driver.GapError{Log: k.stream, From: due, To: k.end}
 		}

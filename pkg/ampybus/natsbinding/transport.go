@@ -161,7 +161,7 @@ func (t *Transport) guard(ctx context.Context, subject string, f func(context.Co
 
 var violation = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to "([^"]+)"`)
 
-func (t *Transport) onAsyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
+func (t *Transport) onAsyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		if !t.isClosed() {
 			t.log.Warn("nats: asynchronous error", "error", err)
