@@ -36,9 +36,10 @@ type broker interface {
 // client is one process's connection.
 type client interface {
 	transport() driver.Transport
-	crash()                 // as kill -9
-	cut() (heal func())     // nothing passes
-	mute() (restore func()) // what the client sends does not pass
+	crash()                   // as kill -9
+	cut() (heal func())       // nothing passes
+	mute() (restore func())   // what the client sends does not pass
+	deafen() (restore func()) // what the broker answers does not pass
 }
 
 type memBroker struct {
@@ -69,6 +70,8 @@ func (c *memClient) transport() driver.Transport { return c.tr }
 func (c *memClient) crash()                      { c.tr.Crash() }
 func (c *memClient) cut() func()                 { return c.tr.Cut() }
 func (c *memClient) mute() func()                { return c.tr.Cut() }
+
+func (c *memClient) deafen() func() { return c.tr.LoseAcks() }
 
 // ackTimeout is enough for a loaded machine, and keeps uncertain outcomes from
 // taking long.
@@ -187,6 +190,11 @@ func (c *natsClient) cut() func()                 { return c.proxy.Blackhole() }
 
 func (c *natsClient) mute() func() {
 	c.proxy.Shape(chaos.Up, chaos.Shape{Hold: true})
+	return c.proxy.Heal
+}
+
+func (c *natsClient) deafen() func() {
+	c.proxy.Shape(chaos.Down, chaos.Shape{Hold: true})
 	return c.proxy.Heal
 }
 

@@ -83,6 +83,7 @@ func (c plainClient) transport() driver.Transport { return c.tr }
 func (c plainClient) crash()                      {}
 func (c plainClient) cut() func()                 { return func() {} }
 func (c plainClient) mute() func()                { return func() {} }
+func (c plainClient) deafen() func()              { return func() {} }
 
 // begin starts a consumer process.
 func (w *world) begin(s service, name string) *chaos.Child {

@@ -1,10 +1,12 @@
 package delivery
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/chaos"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 )
 
@@ -81,5 +83,37 @@ func TestPublishingTellsTheTruthThroughBrokenConnections(t *testing.T) {
 		w.atLeast("resets", s.Resets, resets*4/5)
 		w.atLeast("cuts in the middle of a frame", s.Cuts, cuts*4/5)
 		w.atLeast("attempts uncertain", w.unsure(), 20)
+	})
+}
+
+// TestWhatMayBeStoredIsNeverReportedAsFailed: the broker stores all, and its
+// answers do not come for longer than a publish is retried.
+func TestWhatMayBeStoredIsNeverReportedAsFailed(t *testing.T) {
+	on(t, ordersTopic, func(w *world) {
+		const n = 200
+		c := w.broker.client()
+		deaf := ampybus.New(w.h.Transport("deaf", c.transport()), ampybus.Options{PublishCeiling: 2 * ackTimeout})
+		if err := w.h.Publish(w.t.Context(), deaf, w.message("k0", 0)); err != nil { // finds the log
+			w.t.Fatal(err)
+		}
+		restore := c.deafen()
+		var settled chaos.Counter
+		for i := range n {
+			e := w.message(fmt.Sprintf("k%d", i%50), 1+i/50)
+			w.h.PublishAsync(deaf, e, func(error) { settled.Add(1) })
+		}
+		settled.Await(w.t.Context(), n)
+		restore()
+		if err := deaf.Close(); err != nil {
+			w.t.Errorf("close: %v", err)
+		}
+		m := w.join("last", w.consumer(), w.apply("last"))
+		w.drained()
+		m.mustLeave()
+		r := w.check(ampytest.Rules{})
+		if told := r.Uncertain + r.Failed; told != n {
+			w.t.Errorf("%d publishes ended uncertain and %d failed of %d", r.Uncertain, r.Failed, n)
+		}
+		w.atLeast("publishes uncertain and stored", r.Recovered, 50)
 	})
 }
