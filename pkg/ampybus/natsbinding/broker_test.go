@@ -24,8 +24,9 @@ func TestMain(m *testing.M) {
 	brokertest.Main(m)
 }
 
-// testLease is short: takeovers wait for it.
-const testLease = 600 * time.Millisecond
+// testLease is short, because takeovers wait for it, and long enough to be
+// renewed on a loaded machine.
+const testLease = 1200 * time.Millisecond
 
 // testPatience is short where failure is expected.
 func testPatience() time.Duration {
@@ -37,7 +38,7 @@ func testPatience() time.Duration {
 
 // testAckTimeout keeps uncertain outcomes from taking long, and is enough for
 // a loaded machine.
-const testAckTimeout = 1500 * time.Millisecond
+const testAckTimeout = 2500 * time.Millisecond
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
