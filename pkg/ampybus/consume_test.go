@@ -529,3 +529,19 @@ func TestShutdownRepeatsNothingThatIsFinished(t *testing.T) {
 		}
 	})
 }
+
+func TestAConsumerThatStartsInAnOutageWaitsForItsEnd(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.publish(newsTopic, "k", "1")
+		restore := w.broker.Outage()
+		var got effects
+		stop := w.consume(news("g"), func(_ context.Context, m *ampybus.Message) error { got.add(m); return nil })
+		settle(time.Minute)
+		restore()
+		settle(time.Minute)
+		w.mustStop(stop)
+		if got.of("k") != "[1]" {
+			t.Errorf("effects %s", got.of("k"))
+		}
+	})
+}

@@ -148,8 +148,8 @@ func (c Consumer) Validate() error {
 
 // Consume joins the durable group and hands its messages to h until ctx ends;
 // then it lets running handlers finish, commits, gives its lanes to other
-// members, and returns nil. Any other return is an error: the configuration
-// was refused, the broker took the group away for good, the bus was closed, or
+// members, and returns nil. A broker that cannot be reached is waited for, with
+// a notice. Any other return is an error: the configuration was refused, the broker took the group away for good, the bus was closed, or
 // a gap halted it (*DataGapError).
 //
 // A message is finished when h returned nil, when it was a duplicate, or when
@@ -164,13 +164,46 @@ func (b *Bus) Consume(ctx context.Context, c Consumer, h Handler) error {
 		return ErrClosed
 	}
 	c = c.withDefaults()
-	src, err := b.t.Open(ctx, driver.GroupConfig{
-		Group: c.Group, Pattern: c.Pattern, Member: c.Member,
-		Start: c.Start, StartNew: c.StartNew, MaxSpan: c.MaxSpan, Lease: c.Lease,
-		Shares: c.Shares, KeyOf: keyOf,
-	})
-	if err != nil {
-		return fmt.Errorf("open group %s on %s: %w", c.Group, c.Pattern, err)
+	src, err := b.join(ctx, c)
+	if err != nil || src == nil {
+		return err
 	}
 	return newEngine(b, c, h, src).run(ctx)
+}
+
+// join opens the group. A broker that is away for the moment, as between two
+// leaders, is waited for; no source and no error means that ctx ended first.
+func (b *Bus) join(ctx context.Context, c Consumer) (driver.Source, error) {
+	for attempt := 1; ; attempt++ {
+		src, err := b.t.Open(ctx, driver.GroupConfig{
+			Group: c.Group, Pattern: c.Pattern, Member: c.Member,
+			Start: c.Start, StartNew: c.StartNew, MaxSpan: c.MaxSpan, Lease: c.Lease,
+			Shares: c.Shares, KeyOf: keyOf,
+		})
+		if err == nil {
+			return src, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, driver.ErrUnreachable) {
+			return nil, fmt.Errorf("open group %s on %s: %w", c.Group, c.Pattern, err)
+		}
+		b.opts.Observer.Noticed(Notice{Kind: NoticeTrouble, Group: c.Group, Text: "the group cannot be opened yet; trying on", Err: err})
+		if !waitFor(ctx, infrastructureBackoff.Wait(attempt, globalRand{})) {
+			return nil, nil
+		}
+	}
+}
+
+// waitFor waits for d; false when ctx ended first.
+func waitFor(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
 }

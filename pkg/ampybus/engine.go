@@ -352,7 +352,7 @@ func (e *engine) drain(workers *sync.WaitGroup) error {
 
 	done := make(chan struct{})
 	go func() { workers.Wait(); close(done) }()
-	if waitFor(done, e.c.DrainTimeout) {
+	if doneWithin(done, e.c.DrainTimeout) {
 		return nil
 	}
 	e.mu.Lock()
@@ -361,7 +361,7 @@ func (e *engine) drain(workers *sync.WaitGroup) error {
 		l.cancel()
 	}
 	e.mu.Unlock()
-	if waitFor(done, cancelGrace) {
+	if doneWithin(done, cancelGrace) {
 		return nil
 	}
 	e.mu.Lock()
@@ -375,7 +375,7 @@ func (e *engine) drain(workers *sync.WaitGroup) error {
 // cancelGrace is what a handler gets to notice that its ctx ended.
 const cancelGrace = time.Second
 
-func waitFor(done <-chan struct{}, d time.Duration) bool {
+func doneWithin(done <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -160,12 +160,7 @@ func (e *engine) restoredParked(ctx context.Context, ev driver.Event) bool {
 			return err == nil
 		}
 		e.notice(Notice{Kind: NoticeTrouble, Lane: ev.Lane, Text: "the lane waits for its parked keys", Err: err})
-		t := time.NewTimer(infrastructureBackoff.Wait(attempt, globalRand{}))
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		waitFor(ctx, infrastructureBackoff.Wait(attempt, globalRand{}))
 	}
 }
 
