@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
@@ -157,6 +159,11 @@ func startEmbedded(tb testing.TB) *embedded {
 	tb.Helper()
 	e := &embedded{conf: kafkaserver.Config{
 		Ports: []int{brokertest.FreePort(tb)}, DataDir: tb.TempDir(), MinSession: 100 * time.Millisecond,
+		// With the protocol of KIP-848 the lease is the broker's.
+		Options: []kfake.Opt{kfake.BrokerConfigs(map[string]string{
+			"group.consumer.session.timeout.ms":    strconv.Itoa(int(testLease / time.Millisecond)),
+			"group.consumer.heartbeat.interval.ms": "100",
+		})},
 	}}
 	e.Start(tb)
 	tb.Cleanup(func() { e.srv.Close() })

@@ -23,8 +23,14 @@ func (s *source) claimLoop() {
 			return
 		}
 		for s.ctx.Err() == nil {
+			s.mu.Lock()
+			met := s.met
+			s.mu.Unlock()
 			err := s.claimAll()
 			if err == nil {
+				if met {
+					s.isJoined.Do(func() { close(s.joined) })
+				}
 				break
 			}
 			if !errors.Is(err, errNotYet) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
@@ -114,6 +115,9 @@ type Config struct {
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	discover time.Duration // how often new topics are looked for
 	minAge   time.Duration // between two requests for metadata
+	// handshake is the last one that failed: the client tries again until its
+	// time is over, and then says no more than that.
+	handshake *atomic.Pointer[handshakeError]
 }
 
 // FromEnv reads KAFKA_BROKERS, KAFKA_USER, KAFKA_PASS, KAFKA_SASL_MECHANISM,

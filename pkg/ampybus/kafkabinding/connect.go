@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -52,6 +53,7 @@ func Dial(c Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.handshake = new(atomic.Pointer[handshakeError])
 	t, err := newTransport(c)
 	if err != nil {
 		return nil, fmt.Errorf("connect to kafka: %w", err)
@@ -116,7 +118,11 @@ func (c Config) connect(ctx context.Context, network, addr string) (net.Conn, er
 	secure := tls.Client(conn, conf)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, &handshakeError{err}
+		failed := &handshakeError{err}
+		if c.handshake != nil {
+			c.handshake.Store(failed)
+		}
+		return nil, failed
 	}
 	return secure, nil
 }

@@ -30,6 +30,9 @@ func (t *Transport) connectError(err error) error {
 		shake     *handshakeError
 		dns       *net.DNSError
 	)
+	if failed := c.handshake.Load(); failed != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = failed
+	}
 	text := lastLine(err)
 	switch {
 	case errors.Is(err, driver.ErrConfig):
@@ -48,6 +51,8 @@ func (t *Transport) connectError(err error) error {
 		return say(driver.ErrConfig, "no TLS handshake ("+text+"): is it the broker's TLS port?")
 	case isAuth(err):
 		return say(driver.ErrAuth, text+" ("+c.identity()+")")
+	case c.User != "" && isRefusedTalk(err):
+		return say(driver.ErrAuth, "the broker ended the connection at the "+c.Mechanism+" handshake ("+c.identity()+"): correct the password or the mechanism")
 	case errors.As(err, &dns):
 		return say(driver.ErrUnreachable, "the name "+dns.Name+" does not resolve: correct Brokers")
 	case isRefusedTalk(err):

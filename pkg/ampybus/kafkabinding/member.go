@@ -77,6 +77,7 @@ func places(assigned map[string][]int32) []place {
 func (s *source) onAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.met = true
 	for _, p := range places(added) {
 		s.mine[p] = true
 	}

@@ -21,3 +21,14 @@ func TestPromises(t *testing.T) {
 		Patience:    testPatience(),
 	})
 }
+
+// The same promises with the group protocol of KIP-848, where the coordinator
+// assigns partitions.
+func TestPromisesWithServerAssignor(t *testing.T) {
+	drivertest.Run(t, drivertest.Harness{
+		Start:       func(t testing.TB) drivertest.Broker { return startBroker(t, Config{ServerAssignor: true}) },
+		BrokerFuncs: serverFuncs,
+		Lease:       testLease,
+		Patience:    testPatience(),
+	})
+}

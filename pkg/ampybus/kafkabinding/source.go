@@ -26,6 +26,7 @@ type source struct {
 	p      pattern
 	owner  string
 	starts map[place]uint64 // where the group begins on logs it never read
+	awaits bool             // there is something to be assigned
 	events chan driver.Event
 	group  *kgo.Client
 	adm    *kadm.Client // over group
@@ -38,10 +39,13 @@ type source struct {
 	closed chan struct{}
 	wake   chan struct{} // a token: look again what to hand out
 	claims chan struct{} // a token: look again what to claim
+	joined chan struct{} // closed when the first assignment is claimed
 
+	isJoined sync.Once
 	claiming sync.Mutex // held while a claim is under way
 
 	mu      sync.Mutex
+	met     bool            // the group has given something, or nothing, to it
 	mine    map[place]bool  // what the group gave to this member
 	lanes   map[place]*lane // of these, what it has claimed
 	names   map[string]*lane
@@ -97,6 +101,7 @@ func (t *Transport) Open(ctx context.Context, c driver.GroupConfig) (driver.Sour
 		closed: make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 		claims: make(chan struct{}, 1),
+		joined: make(chan struct{}),
 		mine:   make(map[place]bool),
 		lanes:  make(map[place]*lane),
 		names:  make(map[string]*lane),
@@ -135,13 +140,34 @@ func (s *source) open(ctx context.Context) error {
 	s.work.Go(s.fetch)
 	s.work.Go(s.claimLoop)
 	s.work.Go(s.watch)
+	s.awaitJoin(ctx)
 	return nil
+}
+
+// joinTime bounds how long Open waits for the first assignment.
+const joinTime = 3 * time.Second
+
+// awaitJoin waits, for a while, until the group knows this member: where it
+// begins is then settled, whoever dies afterwards.
+func (s *source) awaitJoin(ctx context.Context) {
+	if !s.awaits {
+		return
+	}
+	timer := time.NewTimer(joinTime)
+	defer timer.Stop()
+	select {
+	case <-s.joined:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
 }
 
 // beginnings fixes where a new group starts on what exists now. What is made
 // later belongs to it from the first record on.
 func (s *source) beginnings(ctx context.Context) (map[place]uint64, error) {
 	topics, err := s.t.covered(ctx, s.p)
+	s.awaits = len(topics) > 0
 	if err != nil || !s.c.StartNew && s.c.Start.IsZero() {
 		return nil, err
 	}
