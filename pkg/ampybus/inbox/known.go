@@ -146,7 +146,7 @@ func (k *known) put(m mark) {
 	switch {
 	case m.kind == markStarted:
 		e.attempts++
-	case m.kind == markDone && e.state != markDone:
+	case m.kind == markDone:
 		*e = entry{state: markDone, payload: m.payload}
 	case m.kind == markDead && e.state != markDone:
 		*e = entry{state: markDead, payload: m.payload, retries: max(e.retries, m.retries)}

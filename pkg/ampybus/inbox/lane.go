@@ -10,10 +10,10 @@ import (
 )
 
 // claim raises the epoch of a lane's row to that of its present owner, once in
-// this process. It waits for transactions of the former owner that hold the
-// lane; those that begin later are fenced. It is a statement of its own: two
-// messages that raised the epoch within their transactions would wait for each
-// other.
+// this process; it leaves a higher one, and fence tells. It waits for
+// transactions of the former owner that hold the lane; those that begin later
+// are fenced. It is a statement of its own: two messages that raised the epoch
+// within their transactions would wait for each other.
 func (in *Inbox) claim(ctx context.Context, lane string, epoch uint64) error {
 	if lane == "" {
 		return nil
@@ -24,12 +24,8 @@ func (in *Inbox) claim(ctx context.Context, lane string, epoch uint64) error {
 	if known && claimed == epoch {
 		return nil
 	}
-	n, err := affected(in.db.ExecContext(ctx, in.sql.claim, in.cfg.Group, lane, int64(epoch)))
-	if err != nil {
+	if _, err := in.db.ExecContext(ctx, in.sql.claim, in.cfg.Group, lane, int64(epoch)); err != nil {
 		return fmt.Errorf("claim lane %s: %w", lane, err)
-	}
-	if n == 0 {
-		return fenced(lane, epoch)
 	}
 	in.mu.Lock()
 	in.claimed[lane] = max(in.claimed[lane], epoch)
@@ -55,13 +51,9 @@ func (in *Inbox) fence(ctx context.Context, tx *sql.Tx, lane string, epoch uint6
 		return fmt.Errorf("hold lane %s: %w", lane, err)
 	}
 	if n == 0 {
-		return fenced(lane, epoch)
+		return fmt.Errorf("hold lane %s at epoch %d: %w", lane, epoch, ampybus.ErrFenced)
 	}
 	return nil
-}
-
-func fenced(lane string, epoch uint64) error {
-	return fmt.Errorf("hold lane %s at epoch %d: %w", lane, epoch, ampybus.ErrFenced)
 }
 
 // Lane is what the inbox holds of a lane.

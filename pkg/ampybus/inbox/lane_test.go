@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/inbox"
@@ -202,6 +203,69 @@ func TestForgettingALaneLetsEpochsBeginAnew(t *testing.T) {
 		w.must(apply(w.in, at(1, m)))
 		w.wantEffects("A=1 A=3")
 	})
+}
+
+func TestAMemberWhoseLaneWasForgottenElsewhereClaimsItAgain(t *testing.T) {
+	onEach(t, func(w *world) {
+		w.must(apply(w.in, message("A", "1")))
+		w.must(w.inbox(w.open()).Forget(t.Context(), lane))
+		m := message("A", "2")
+		wantFenced(t, apply(w.in, m))
+		w.must(apply(w.in, m))
+		w.wantEffects("A=1 A=2")
+	})
+}
+
+// On SQLite every transaction waits for the one before.
+func TestANewOwnerWaitsForTheTransactionsOfTheOldOneOnPostgres(t *testing.T) {
+	w := onPostgres(t)
+	_, err := w.db.ExecContext(t.Context(), `CREATE TABLE steps (key TEXT, n TEXT, epoch BIGINT, id SERIAL)`)
+	w.must(err)
+	owner := w.inbox(w.open())
+	began, finish, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var stale sync.WaitGroup
+	stale.Go(func() {
+		err := w.in.Handler(func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
+			close(began)
+			<-finish
+			return step(ctx, tx, m)
+		})(context.Background(), message("A", "1"))
+		if err != nil {
+			t.Errorf("the transaction that began first: %v", err)
+		}
+	})
+	<-began
+	go func() { done <- owner.Handler(step)(context.Background(), at(2, message("A", "2"))) }()
+	err = w.awaitLock(done)
+	close(finish)
+	stale.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(<-done)
+	var order string
+	w.must(w.db.QueryRowContext(t.Context(), `SELECT string_agg(n, ' ' ORDER BY id) FROM steps`).Scan(&order))
+	if order != "1 2" {
+		t.Errorf("the steps were %s", order)
+	}
+}
+
+// awaitLock returns when a session waits for a lane, with an error when done
+// comes first.
+func (w *world) awaitLock(done chan error) error {
+	w.t.Helper()
+	every := time.NewTicker(5 * time.Millisecond)
+	defer every.Stop()
+	for waiting := 0; waiting == 0; {
+		select {
+		case err := <-done:
+			return fmt.Errorf("the new owner did not wait (%v)", err)
+		case <-every.C:
+			w.must(w.db.QueryRowContext(w.t.Context(), `SELECT count(*) FROM pg_stat_activity
+				WHERE wait_event_type = 'Lock' AND query LIKE '%inbox_lanes%' AND pid <> pg_backend_pid()`).Scan(&waiting))
+		}
+	}
+	return nil
 }
 
 func TestADuplicateOfAMessageInProgressWaits(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -110,14 +111,20 @@ func TestTheEndOfOneCallersContextUndoesNoOther(t *testing.T) {
 		waiting, leave := context.WithCancel(waiting)
 		inside, interrupt := context.WithCancel(inside)
 		gone, late := message("B", "2"), message("C", "3")
+		var returned atomic.Bool
 		errs := run(
 			w.handle(message("A", "1"), insert),
 			func() error { return w.in.Handler(insert)(waiting, gone) },
 			func() error { leave(); return nil },
 			func() error {
+				defer returned.Store(true)
 				return w.in.Handler(func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
 					w.must(insert(context.Background(), tx, m))
 					interrupt()
+					synctest.Wait()
+					if returned.Load() {
+						t.Error("a handler has returned and its effect still runs")
+					}
 					return insert(ctx, tx, m)
 				})(inside, late)
 			},
@@ -130,6 +137,22 @@ func TestTheEndOfOneCallersContextUndoesNoOther(t *testing.T) {
 		w.wantEffects("A=1 D=4")
 		w.must(errors.Join(run(w.handle(gone, insert), w.handle(late, insert))...))
 		w.wantEffects("A=1 B=2 C=3 D=4")
+	})
+}
+
+func TestAContextThatEndsBehindTheEffectDoesNotUndoIt(t *testing.T) {
+	together(t, func(w *world, run func(...func() error) []error) {
+		first, end := context.WithCancel(context.Background())
+		errs := run(
+			func() error { return w.in.Handler(insert)(first, message("A", "1")) },
+			w.handle(message("B", "2"), func(ctx context.Context, tx *sql.Tx, m *ampybus.Message) error {
+				end()
+				synctest.Wait()
+				return insert(ctx, tx, m)
+			}),
+		)
+		w.must(errors.Join(errs...))
+		w.wantEffects("A=1 B=2")
 	})
 }
 
