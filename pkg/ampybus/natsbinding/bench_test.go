@@ -292,6 +292,7 @@ func benchGroup(b *testing.B, url string) {
 	}
 	began := startClock(b)
 	n, open := 0, 0
+	var commits sync.WaitGroup
 	for ev := range src.Events() {
 		if ev.Kind != driver.Records {
 			continue
@@ -299,23 +300,23 @@ func benchGroup(b *testing.B, url string) {
 		n, open = n+len(ev.Records), open+len(ev.Records)
 		if open >= 2048 {
 			open = 0
-			go func() {
-				if err := src.Commit(b.Context(), ev.Lane, ev.Epoch, ev.Records[len(ev.Records)-1].Pos+1); err != nil && b.Context().Err() == nil {
+			commits.Go(func() {
+				if err := src.Commit(b.Context(), ev.Lane, ev.Epoch, ev.Records[len(ev.Records)-1].Pos+1); err != nil {
 					b.Error(err)
 				}
-			}()
+			})
 		}
 		if n >= b.N {
 			break
 		}
 	}
 	began.report(b)
-	b.StopTimer()
 	go func() {
 		for range src.Events() {
 			continue
 		}
 	}()
+	commits.Wait()
 	_ = src.Close(b.Context())
 }
 

@@ -2,6 +2,7 @@ package natsbinding
 
 import (
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -64,10 +65,16 @@ func publishUntilStored(t testing.TB, tr driver.Transport, id string) {
 	}
 }
 
-// history reads everything on pattern.
+// history reads everything on pattern, once the server can be reached.
 func history(t testing.TB, tr driver.Transport, pattern string) []driver.Delivery {
 	t.Helper()
-	r, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: pattern})
+	var r driver.Reader
+	var err error
+	for began := time.Now(); time.Since(began) < 30*time.Second; pause(t.Context(), 20*time.Millisecond) {
+		if r, err = tr.Read(t.Context(), driver.ReadConfig{Pattern: pattern}); !errors.Is(err, driver.ErrUnavailable) {
+			break
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +82,11 @@ func history(t testing.TB, tr driver.Transport, pattern string) []driver.Deliver
 	var all []driver.Delivery
 	for {
 		ds, err := r.Next(t.Context())
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return all
+		}
+		if err != nil {
+			t.Fatalf("after %d records: %v", len(all), err)
 		}
 		all = append(all, ds...)
 	}

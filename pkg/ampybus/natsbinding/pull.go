@@ -40,7 +40,12 @@ type pullConfig struct {
 type arrivals struct {
 	records []driver.Delivery
 	notes   []note
+	bytes   int
 }
+
+// chunkRecords bounds arrivals that are handed over at once: growing one long
+// list would copy most records twice.
+const chunkRecords = 1024
 
 type note struct {
 	seq    uint64 // the consumer's own count
@@ -62,9 +67,11 @@ type puller struct {
 	unpack unpacker
 
 	mu      sync.Mutex
+	full    []arrivals // before buf
 	buf     arrivals
-	usual   int    // size of buf when it was last taken
-	size    int    // bytes in buf
+	usual   int    // records in what was last taken
+	waiting int    // records in full and buf
+	size    int    // their bytes
 	room    int    // records that may still be asked for
 	asked   int    // records that the open pull may still bring; 0: none is open
 	got     int    // records that it brought
@@ -100,7 +107,7 @@ func newPuller(t *Transport, c pullConfig) (*puller, error) {
 func (p *puller) allow(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.room = n - len(p.buf.records)
+	p.room = n - p.waiting
 	p.ask()
 }
 
@@ -110,11 +117,17 @@ func (p *puller) take() (arrivals, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	as := p.buf
+	if len(p.full) > 0 {
+		as, p.full = p.full[0], p.full[1:]
+	} else {
+		p.buf = arrivals{}
+	}
 	if len(as.records) == 0 {
 		return arrivals{}, p.err
 	}
 	p.usual = len(as.records)
-	p.buf, p.size = arrivals{}, 0
+	p.waiting -= len(as.records)
+	p.size -= as.bytes
 	return as, nil
 }
 
@@ -177,21 +190,27 @@ func (p *puller) receive(m *nats.Msg) {
 		p.stop(errDeliveryGap)
 		return
 	}
-	first := len(p.buf.records) == 0
-	if first {
-		p.buf = arrivals{make([]driver.Delivery, 0, p.usual), make([]note, 0, p.usual)}
+	if len(p.buf.records) == chunkRecords {
+		p.full = append(p.full, p.buf)
+		p.buf = arrivals{}
+	}
+	if p.buf.records == nil {
+		p.buf = arrivals{records: make([]driver.Delivery, 0, p.usual), notes: make([]note, 0, p.usual)}
 	}
 	d := p.unpack.delivery(m, r, p.c.stream)
-	p.size += recordSize(&d.Record)
+	n := recordSize(&d.Record)
 	p.buf.records = append(p.buf.records, d)
 	p.buf.notes = append(p.buf.notes, note{seq: r.seq, behind: r.pending, sure: p.seq > 0 && p.behind == 0 && !p.blind})
+	p.buf.bytes += n
+	p.size += n
+	p.waiting++
 	p.seq, p.behind, p.prefix, p.scanned, p.blind = r.seq, r.pending, r.prefix, r.pos, false
 	p.room--
 	p.got++
 	if p.asked--; p.asked == 0 {
 		p.ask()
 	}
-	if first {
+	if p.waiting == 1 {
 		p.signal()
 	}
 }
@@ -261,7 +280,7 @@ func (p *puller) interrupt() {
 func (p *puller) idle() (scanned, seq uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.scanned, p.seq, len(p.buf.records) == 0 && p.err == nil
+	return p.scanned, p.seq, p.waiting == 0 && p.err == nil
 }
 
 // ackPrefix is the beginning of acknowledgement subjects, once known.

@@ -211,7 +211,7 @@ func (k *track) accept(ctx context.Context, as arrivals) error {
 			break
 		}
 		if err := k.hole(ctx, d.Pos, about.sure); err != nil {
-			k.rest = arrivals{slices.Clone(ds[i:]), as.notes[i:]}
+			k.rest = arrivals{records: slices.Clone(ds[i:]), notes: as.notes[i:]}
 			return k.interrupted(ds[:n:n], err)
 		}
 		k.due = d.Pos + 1
