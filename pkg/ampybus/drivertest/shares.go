@@ -141,9 +141,9 @@ func (m *member) commitAll() {
 	}
 }
 
-// fair waits until the members own all n lanes, and nobody two more than
-// another. Zero: as many as there are.
-func (e *env) fair(n int, ms ...*member) {
+// fair waits until the members own all lanes of the group, and nobody two more
+// than another.
+func (e *env) fair(tr driver.Transport, ms ...*member) {
 	e.Helper()
 	e.eventually("a fair division of the lanes", func() (any, bool) {
 		var lanes []string
@@ -154,8 +154,9 @@ func (e *env) fair(n int, ms ...*member) {
 			counts = append(counts, len(owned))
 		}
 		slices.Sort(lanes)
-		all := len(slices.Compact(slices.Clone(lanes))) == len(lanes) && len(lanes) > 0 && (n == 0 || len(lanes) == n)
-		return fmt.Sprint(lanes, counts), all && slices.Max(counts)-slices.Min(counts) <= 1
+		n := e.laneCount(tr)
+		all := len(slices.Compact(slices.Clone(lanes))) == len(lanes) && len(lanes) == n
+		return fmt.Sprint(lanes, counts, " of ", n), all && slices.Max(counts)-slices.Min(counts) <= 1
 	})
 }
 
@@ -185,7 +186,7 @@ func sharesSplitTheWork(e *env) {
 	e.publishKeys(writer, 0, 1)
 	a := e.join(e.connect(), divided("a", allOrders, 4))
 	b := e.join(e.connect(), divided("b", allOrders, 4))
-	e.fair(e.laneCount(writer), a, b)
+	e.fair(writer, a, b)
 	e.publishKeys(writer, 1, 3)
 	e.completes(4, a, b)
 	a.await("records on its own lanes", func() bool { return len(a.got) > 0 })
@@ -199,16 +200,15 @@ func membersShareLanesFairly(e *env) {
 	first := e.connect()
 	a := e.join(first, divided("a", allDev, 4))
 	a.takes(manyKeys*2 + 2)
-	n := e.laneCount(writer)
-	e.fair(n, a)
+	e.fair(writer, a)
 	b := e.join(e.connect(), divided("b", allDev, 4))
-	e.fair(n, a, b)
+	e.fair(writer, a, b)
 	c := e.join(e.connect(), divided("c", allDev, 4))
-	e.fair(n, a, b, c)
+	e.fair(writer, a, b, c)
 	b.close()
-	e.fair(n, a, c)
+	e.fair(writer, a, c)
 	e.crash(first)
-	e.fair(n, c)
+	e.fair(writer, c)
 	e.publishKeys(writer, 2, 2)
 	e.completes(4, a, b, c)
 	e.keysAreInOrder(a, b, c)
@@ -221,7 +221,7 @@ func settledLanesStay(e *env) {
 	for _, name := range []string{"a", "b", "c"} {
 		ms = append(ms, e.join(e.connect(), divided(name, allOrders, 4)))
 	}
-	e.fair(e.laneCount(writer), ms...)
+	e.fair(writer, ms...)
 	changes := func() (n int) {
 		for _, m := range ms {
 			m.mu.Lock()
@@ -292,7 +292,7 @@ func sharesKeepOrderThroughTakeover(e *env) {
 	b := e.join(e.connect(), divided("b", allOrders, 4))
 	e.publishKeys(writer, 0, 4)
 	e.completes(4, a, b)
-	e.fair(0, a, b)
+	e.fair(writer, a, b)
 	a.commitAll()
 	b.commitAll()
 	e.publishKeys(writer, 4, 4)

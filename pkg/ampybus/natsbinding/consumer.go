@@ -18,11 +18,12 @@ import (
 // would do so out of order.
 const redeliverAfter = 24 * time.Hour
 
-// durable is a group's consumer on one stream.
+// durable is a group's consumer for one lane.
 type durable struct {
 	t        *Transport
 	stream   string
 	group    string
+	name     string // durableName
 	filters  []string
 	start    time.Time
 	startNew bool
@@ -33,7 +34,7 @@ type durable struct {
 // the next member to the choice of the first.
 func (d *durable) config() jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
-		Durable: d.group, Name: d.group, Metadata: madeBy,
+		Durable: d.name, Name: d.name, Metadata: madeBy,
 		AckPolicy: jetstream.AckAllPolicy, AckWait: redeliverAfter,
 		MaxDeliver: -1, MaxAckPending: -1,
 		DeliverPolicy: jetstream.DeliverAllPolicy,
@@ -69,18 +70,42 @@ func (d *durable) ensure(ctx context.Context, last uint64) (*jetstream.ConsumerI
 }
 
 func (d *durable) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	var info *jetstream.ConsumerInfo
-	err := d.t.guard(ctx, "$JS.API.CONSUMER.INFO."+d.stream, func(ctx context.Context) error {
-		c, err := d.t.js.Consumer(ctx, d.stream, d.group)
+	info, err := d.t.consumerInfo(ctx, d.stream, d.name)
+	if err != nil {
+		return nil, requestError("read durable "+d.name+" of "+d.stream, err)
+	}
+	return info, d.fits(info)
+}
+
+// durableName is the group's own where logs are not divided. No group's name
+// holds '='.
+func durableName(group string, share, shares int) string {
+	if shares <= 1 {
+		return group
+	}
+	return fmt.Sprintf("%s=%dof%d", group, share+1, shares)
+}
+
+func (t *Transport) consumerInfo(ctx context.Context, stream, name string) (info *jetstream.ConsumerInfo, err error) {
+	err = t.guard(ctx, "$JS.API.CONSUMER.INFO."+stream, func(ctx context.Context) error {
+		c, err := t.js.Consumer(ctx, stream, name)
 		if err == nil {
 			info = c.CachedInfo()
 		}
 		return err
 	})
-	if err != nil {
-		return nil, requestError("read durable "+d.group+" of "+d.stream, err)
+	return info, err
+}
+
+// deleteDurable removes the durable of a lane that has ended. Its position
+// stays in the lease bucket, so a failure leaves nothing but an idle durable.
+func (t *Transport) deleteDurable(ctx context.Context, stream, name string) {
+	err := t.guard(ctx, "$JS.API.CONSUMER.DELETE."+stream, func(ctx context.Context) error {
+		return t.js.DeleteConsumer(ctx, stream, name)
+	})
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		t.log.Info("nats: durable of an old share not deleted", "stream", stream, "durable", name, "error", err)
 	}
-	return info, d.fits(info)
 }
 
 // fits refuses a durable of the group's name that is not ours to use.
@@ -114,7 +139,7 @@ func (d *durable) create(ctx context.Context, c jetstream.ConsumerConfig) (*jets
 		}
 		return err
 	})
-	return info, requestError("make durable "+d.group+" of "+d.stream, err)
+	return info, requestError("make durable "+d.name+" of "+d.stream, err)
 }
 
 // rewind makes delivery begin again at position floor, in order. It needs the
@@ -137,13 +162,13 @@ func (d *durable) rewind(ctx context.Context, floor uint64) error {
 		return d.remake(ctx, floor)
 	}
 	err = d.t.guard(ctx, "$JS.API.CONSUMER.RESET."+d.stream, func(ctx context.Context) error {
-		_, err := d.t.js.ResetConsumerToSequence(ctx, d.stream, d.group, floor)
+		_, err := d.t.js.ResetConsumerToSequence(ctx, d.stream, d.name, floor)
 		return err
 	})
 	if err == nil {
 		return nil
 	}
-	err = requestError("reset durable "+d.group+" of "+d.stream, err)
+	err = requestError("reset durable "+d.name+" of "+d.stream, err)
 	if ctx.Err() != nil || errors.Is(err, errInterrupted) || errors.Is(err, driver.ErrPermission) {
 		return err
 	}
@@ -154,10 +179,10 @@ func (d *durable) rewind(ctx context.Context, floor uint64) error {
 
 func (d *durable) remake(ctx context.Context, floor uint64) error {
 	err := d.t.guard(ctx, "$JS.API.CONSUMER.DELETE."+d.stream, func(ctx context.Context) error {
-		return d.t.js.DeleteConsumer(ctx, d.stream, d.group)
+		return d.t.js.DeleteConsumer(ctx, d.stream, d.name)
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return requestError("delete durable "+d.group+" of "+d.stream, err)
+		return requestError("delete durable "+d.name+" of "+d.stream, err)
 	}
 	return d.makeAt(ctx, floor)
 }

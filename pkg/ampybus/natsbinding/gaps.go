@@ -13,13 +13,13 @@ func (l *lane) gaps(ctx context.Context, holes []span) (lost []span, ok bool) {
 	if len(holes) == 0 {
 		return nil, true
 	}
-	info, err := l.s.t.streamInfo(ctx, l.name)
+	info, err := l.s.t.streamInfo(ctx, l.stream)
 	for err != nil {
 		l.s.trouble(err)
 		if pause(ctx, retryWait); ctx.Err() != nil {
 			return nil, false
 		}
-		info, err = l.s.t.streamInfo(ctx, l.name)
+		info, err = l.s.t.streamInfo(ctx, l.stream)
 	}
 	first := info.State.FirstSeq
 	for _, h := range holes {

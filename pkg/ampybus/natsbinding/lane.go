@@ -19,27 +19,32 @@ const retryWait = 100 * time.Millisecond
 // has: it was made again, or lost its end.
 var errLogChanged = errors.New("the stream was made again, or lost records at its end")
 
-// lane is one stream of a group: it waits for the lease, then delivers.
+// lane is one stream of a group, or a share of one: it waits for the lease, then
+// delivers.
 type lane struct {
-	s     *source
-	name  string // of the stream
-	d     durable
-	whole bool // the group reads all of the stream's subjects
-	lease *lease
-	hints *nats.Subscription
-	nudge chan struct{} // the lease entry may have changed
-	wake  chan struct{} // the puller has something
-	gate  *gate
+	s      *source
+	name   string // as in events
+	stream string
+	share  int
+	d      durable
+	whole  bool // the group reads all of the stream's subjects
+	lease  *lease
+	hints  *nats.Subscription
+	nudge  chan struct{} // the lease entry may have changed
+	wake   chan struct{} // the puller has something
+	gate   *gate
 
 	io    sync.Mutex // one commit or repositioning at a time
 	epoch uint64     // guarded by io; 0: not the owner, or not in position yet
 
-	mu    sync.Mutex
-	p     *puller
-	floor uint64 // everything below is finished
-	due   uint64 // next position expected
-	open  []mark // delivered, not finished, in order
-	ackTo mark   // finished, and the durable does not know it yet
+	mu     sync.Mutex
+	p      *puller
+	floor  uint64 // everything below is finished
+	due    uint64 // next position expected
+	open   []mark // delivered, not finished, in order
+	ackTo  mark   // finished, and the durable does not know it yet
+	last   mark   // the last record that came, also of other shares
+	passed uint64 // everything below was handed over, or is not this lane's
 }
 
 // mark is a delivered record: its position, and the consumer's sequence.
@@ -48,19 +53,21 @@ type mark struct{ pos, seq uint64 }
 // span is positions [from, to).
 type span struct{ from, to uint64 }
 
-func (s *source) newLane(ctx context.Context, stream string, fs []string) (*lane, error) {
+func (s *source) newLane(ctx context.Context, stream string, share int, fs []string) (*lane, error) {
 	kv, err := s.t.leases(ctx)
 	if err != nil {
 		return nil, err
 	}
+	name := driver.LaneOf(stream, share, s.c.Shares)
 	l := &lane{
-		s: s, name: stream,
-		d:     durable{t: s.t, stream: stream, group: s.c.Group, filters: fs},
+		s: s, name: name, stream: stream, share: share,
+		d:     durable{t: s.t, stream: stream, group: s.c.Group, name: durableName(s.c.Group, share, s.c.Shares), filters: fs},
 		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		gate: newGate(),
 		lease: &lease{
-			t: s.t, kv: kv, key: leaseKey(s.c.Group, stream),
+			t: s.t, kv: kv, key: leaseKey(s.c.Group, name),
 			owner: s.owner, member: s.c.Member, ttl: s.c.Lease,
+			may: func() bool { return s.roster.mayTake(name) }, gen: s.roster.gen,
 		},
 	}
 	if l.hints, err = l.lease.watch(l.nudge); err != nil {
@@ -90,20 +97,42 @@ func (l *lane) reign() {
 // member's too, because only the stream changed.
 func (l *lane) tenure(epoch uint64) (again bool) {
 	ctx, end := context.WithCancelCause(l.s.ctx)
+	work, stop := context.WithCancel(ctx)
 	var keeper sync.WaitGroup
 	keeper.Go(func() { end(l.lease.keep(ctx, epoch, l.lift, l.s.trouble)) })
-	assigned, err := l.own(ctx, epoch)
+	keeper.Go(func() { l.s.untilMoved(work, l.name); stop() })
+	assigned, err := l.own(work, epoch)
+	moved := work.Err() != nil && ctx.Err() == nil
+	stop()
+	given := moved && (!assigned || l.drain(ctx, epoch))
 	end(err)
 	keeper.Wait()
 	l.retire()
-	if l.s.ctx.Err() != nil {
+	if moved || l.s.ctx.Err() != nil {
 		l.giveAway(epoch)
-		return false
 	}
-	if assigned {
+	if assigned && !given && l.s.ctx.Err() == nil {
 		l.s.send(l.s.ctx, driver.Event{Kind: driver.Lost, Lane: l.name, Epoch: epoch})
 	}
-	return errors.Is(err, errLogChanged)
+	return errors.Is(err, errLogChanged) && l.s.ctx.Err() == nil
+}
+
+// drain asks who receives to finish with the lane, and waits one lease for it.
+// The lease is kept meanwhile, so that the last commit counts.
+func (l *lane) drain(ctx context.Context, epoch uint64) (done bool) {
+	ctx, cancel := context.WithTimeout(ctx, l.s.c.Lease)
+	defer cancel()
+	finished := make(chan struct{})
+	ev := driver.Event{Kind: driver.Draining, Lane: l.name, Epoch: epoch, Done: sync.OnceFunc(func() { close(finished) })}
+	if !l.s.send(ctx, ev) {
+		return false
+	}
+	select {
+	case <-finished:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // own takes up position and delivers, again and again, until ctx ends or the
@@ -167,6 +196,9 @@ func (l *lane) deliver(ctx context.Context, epoch uint64) error {
 		if !l.handOver(ctx, epoch, ds, holes) {
 			return ctx.Err()
 		}
+		if len(as.records) > 0 {
+			l.pass()
+		}
 		l.admit()
 		if len(ds) > 0 {
 			continue
@@ -199,7 +231,13 @@ func (l *lane) book(as arrivals) (ds []driver.Delivery, holes []span) {
 		case m.pos > l.due && (l.whole || !as.notes[i].sure):
 			holes = append(holes, span{l.due, m.pos})
 		}
-		l.due = m.pos + 1
+		l.due, l.last = m.pos+1, m
+		if !l.holds(d) {
+			if len(l.open) == 0 {
+				l.ackTo = later(l.ackTo, m)
+			}
+			continue
+		}
 		l.open = append(l.open, m)
 		if n < i {
 			as.records[n] = *d
@@ -207,6 +245,19 @@ func (l *lane) book(as arrivals) (ds []driver.Delivery, holes []span) {
 		n++
 	}
 	return as.records[:n], holes
+}
+
+// holds reports whether a record belongs to the lane's share of the stream.
+func (l *lane) holds(d *driver.Delivery) bool {
+	c := &l.s.c
+	return c.Shares == 1 || driver.ShareOf(c.KeyOf(d), c.Shares) == l.share
+}
+
+// pass notes that all that came so far was handed over.
+func (l *lane) pass() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.passed = l.due
 }
 
 func later(a, b mark) mark {
@@ -263,6 +314,11 @@ func (l *lane) interrupt() {
 	if l.p != nil {
 		l.p.interrupt()
 	}
+	l.poke()
+}
+
+// poke makes a waiting lane look at the lease.
+func (l *lane) poke() {
 	select {
 	case l.nudge <- struct{}{}:
 	default:

@@ -20,6 +20,12 @@ func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.
 	if err != nil {
 		return nil, fmt.Errorf("list lanes: %w", err)
 	}
+	shares := 1
+	if group != "" {
+		if shares, err = t.sharesOf(ctx, group); err != nil {
+			return nil, fmt.Errorf("list lanes of group %s: %w", group, err)
+		}
+	}
 	var lanes []driver.LaneState
 	for _, info := range infos {
 		state := driver.LaneState{
@@ -31,41 +37,54 @@ func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.
 			if state.Pending, err = t.count(ctx, info, pattern); err != nil {
 				return nil, fmt.Errorf("list lanes: %w", err)
 			}
-		} else {
-			known, err := t.groupState(ctx, group, &state)
+			lanes = append(lanes, state)
+			continue
+		}
+		for k := range shares {
+			lane := state
+			known, err := t.groupState(ctx, group, k, shares, &lane)
 			if err != nil {
 				return nil, fmt.Errorf("list lanes of group %s: %w", group, err)
 			}
-			if !known {
-				continue
+			if known {
+				lanes = append(lanes, lane)
 			}
 		}
-		lanes = append(lanes, state)
 	}
 	return lanes, nil
 }
 
-// groupState adds what the group's lease and durable say.
-func (t *Transport) groupState(ctx context.Context, group string, s *driver.LaneState) (known bool, err error) {
+// sharesOf is the number of lanes into which a group divides each stream.
+func (t *Transport) sharesOf(ctx context.Context, group string) (int, error) {
 	if !plainName.MatchString(group) {
-		return false, fmt.Errorf("%w: Group: %q is not a group name", driver.ErrConfig, group)
+		return 0, fmt.Errorf("%w: Group: %q is not a group name", driver.ErrConfig, group)
 	}
-	var info *jetstream.ConsumerInfo
-	err = t.guard(ctx, "$JS.API.CONSUMER.INFO."+s.Log, func(ctx context.Context) error {
-		c, err := t.js.Consumer(ctx, s.Log, group)
-		if err == nil {
-			info = c.CachedInfo()
-		}
-		return err
-	})
+	kv, err := t.js.KeyValue(ctx, leaseBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, requestError("open the lease bucket", err)
+	}
+	var e rosterEntry
+	_, err = t.readEntry(ctx, kv, rosterKey(group), &e)
+	return max(e.Shares, 1), err
+}
+
+// groupState adds what the lease and the durable of a share say.
+func (t *Transport) groupState(ctx context.Context, group string, share, shares int, s *driver.LaneState) (known bool, err error) {
+	name := durableName(group, share, shares)
+	info, err := t.consumerInfo(ctx, s.Log, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, nil
 	}
 	if err != nil {
-		return false, requestError("read durable "+group+" of "+s.Log, err)
+		return false, requestError("read durable "+name+" of "+s.Log, err)
 	}
+	s.Lane = driver.LaneOf(s.Log, share, shares)
 	s.Committed = info.AckFloor.Stream + 1
-	s.Pending = info.NumPending + uint64(info.NumAckPending)
+	// What of it belongs to other shares is not known without reading it.
+	s.Pending = (info.NumPending + uint64(info.NumAckPending) + uint64(shares) - 1) / uint64(shares)
 	return true, t.leaseState(ctx, group, s)
 }
 
@@ -77,7 +96,7 @@ func (t *Transport) leaseState(ctx context.Context, group string, s *driver.Lane
 	if err != nil {
 		return requestError("open the lease bucket", err)
 	}
-	e, _, err := t.readLease(ctx, kv, leaseKey(group, s.Log))
+	e, _, err := t.readLease(ctx, kv, leaseKey(group, s.Lane))
 	if err != nil {
 		return err
 	}

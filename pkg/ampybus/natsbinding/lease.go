@@ -15,9 +15,10 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// leaseBucket holds one entry per group and stream. The entry is both the
-// lease and the group's position: a member that lost the lease cannot write
-// the position any more, which makes a commit a true fence.
+// leaseBucket holds one entry per group and lane. The entry is both the lease
+// and the group's position: a member that lost the lease cannot write the
+// position any more, which makes a commit a true fence. It also holds the
+// groups' rosters.
 const leaseBucket = "ampy_leases"
 
 // leaseEntry is the value of a key. Its revision changes with every renewal.
@@ -32,6 +33,10 @@ type leaseEntry struct {
 	// stood still; Started is the position that the last one was handling.
 	Crashes int    `json:"crashes,omitempty"`
 	Started uint64 `json:"started,omitempty"`
+	// Gen is the generation of the group's division into shares that the lane
+	// belongs to; Closed, that it has ended: see rosterEntry.
+	Gen    uint64 `json:"gen,omitempty"`
+	Closed bool   `json:"closed,omitempty"`
 }
 
 func (e leaseEntry) ttl() time.Duration { return time.Duration(e.TTLms) * time.Millisecond }
@@ -44,6 +49,8 @@ type lease struct {
 	owner  string
 	member string
 	ttl    time.Duration
+	may    func() bool   // the lane is this member's to take; nil: always
+	gen    func() uint64 // generation of the group; nil: 0
 
 	mu     sync.Mutex
 	entry  leaseEntry
@@ -58,11 +65,11 @@ type lease struct {
 // the clock and acting, must fit in between.
 func safety(ttl time.Duration) time.Duration { return ttl * 4 / 5 }
 
-// leaseKey is a legal key for a group, whose name is plain, and any stream.
-func leaseKey(group, stream string) string {
+// leaseKey is a legal key for a group, whose name is plain, and any lane.
+func leaseKey(group, lane string) string {
 	key := []byte(group + ".")
-	for i := range len(stream) {
-		switch c := stream[i]; {
+	for i := range len(lane) {
+		switch c := lane[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
 			key = append(key, c)
 		default:
@@ -101,44 +108,54 @@ func (l *lease) read(ctx context.Context) (leaseEntry, uint64, error) {
 	return l.t.readLease(ctx, l.kv, l.key)
 }
 
-func (t *Transport) readLease(ctx context.Context, kv jetstream.KeyValue, key string) (leaseEntry, uint64, error) {
+func (t *Transport) readLease(ctx context.Context, kv jetstream.KeyValue, key string) (e leaseEntry, rev uint64, err error) {
+	rev, err = t.readEntry(ctx, kv, key, &e)
+	return e, rev, err
+}
+
+// readEntry fetches an entry of the bucket into e, which must be zero. A
+// missing one leaves it so, at revision 0.
+func (t *Transport) readEntry(ctx context.Context, kv jetstream.KeyValue, key string, e any) (rev uint64, err error) {
 	var v jetstream.KeyValueEntry
-	err := t.guard(ctx, "$JS.API.", func(ctx context.Context) (err error) {
+	err = t.guard(ctx, "$JS.API.", func(ctx context.Context) (err error) {
 		v, err = kv.Get(ctx, key)
 		return err
 	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) || errors.Is(err, jetstream.ErrKeyDeleted) {
-		return leaseEntry{}, 0, nil
+		return 0, nil
 	}
 	if err != nil {
-		return leaseEntry{}, 0, requestError("read lease "+key, err)
+		return 0, requestError("read lease "+key, err)
 	}
-	var e leaseEntry
-	if err := json.Unmarshal(v.Value(), &e); err != nil {
-		return leaseEntry{}, 0, fmt.Errorf("read lease %s: %w: not an entry of ours: delete it to begin at the durable's position", key, err)
+	if err := json.Unmarshal(v.Value(), e); err != nil {
+		return 0, fmt.Errorf("read lease %s: %w: not an entry of ours: delete it to begin at the durable's position", key, err)
 	}
-	return e, v.Revision(), nil
+	return v.Revision(), nil
 }
 
 // write stores the entry if nobody else wrote since rev. conflict means that
 // somebody did.
 func (l *lease) write(ctx context.Context, e leaseEntry, rev uint64) (newRev uint64, conflict bool, err error) {
+	return l.t.writeEntry(ctx, l.kv, l.key, e, rev)
+}
+
+func (t *Transport) writeEntry(ctx context.Context, kv jetstream.KeyValue, key string, e any, rev uint64) (newRev uint64, conflict bool, err error) {
 	value, err := json.Marshal(e)
 	if err != nil {
 		return 0, false, err
 	}
-	err = l.t.guard(ctx, leaseSubject(l.key), func(ctx context.Context) (err error) {
+	err = t.guard(ctx, leaseSubject(key), func(ctx context.Context) (err error) {
 		if rev == 0 {
-			newRev, err = l.kv.Create(ctx, l.key, value)
+			newRev, err = kv.Create(ctx, key, value)
 		} else {
-			newRev, err = l.kv.Update(ctx, l.key, value, rev)
+			newRev, err = kv.Update(ctx, key, value, rev)
 		}
 		return err
 	})
 	if err != nil && isWrongRevision(err) {
 		return 0, true, nil
 	}
-	return newRev, false, requestError("write lease "+l.key, err)
+	return newRev, false, requestError("write lease "+key, err)
 }
 
 func isWrongRevision(err error) bool {
@@ -151,9 +168,14 @@ func isWrongRevision(err error) bool {
 func (l *lease) acquire(ctx context.Context, nudge <-chan struct{}, trouble func(error)) error {
 	var seen uint64 // the revision watched, and since when
 	var since time.Time
+	echo := 0 // looks to come soon: a hint may arrive before what it hints at
 	for {
 		e, rev, err := l.read(ctx)
 		wait := l.ttl / 3
+		if echo > 0 && l.mine() {
+			wait = min(wait, echoWait)
+		}
+		echo--
 		switch {
 		case err != nil:
 			trouble(err)
@@ -163,7 +185,7 @@ func (l *lease) acquire(ctx context.Context, nudge <-chan struct{}, trouble func
 				seen, since = rev, now
 			}
 			left := since.Add(e.ttl()).Sub(now)
-			if e.Owner == "" || left <= 0 {
+			if (e.Owner == "" || left <= 0) && l.mayTake(e, rev) {
 				ok, err := l.take(ctx, e, rev)
 				if ok {
 					return nil
@@ -174,12 +196,15 @@ func (l *lease) acquire(ctx context.Context, nudge <-chan struct{}, trouble func
 					continue // somebody was faster: look again
 				}
 			}
-			wait = min(wait, max(left, time.Millisecond))
+			if e.Owner != "" && left > 0 {
+				wait = min(wait, left)
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-nudge:
+			echo = echoes
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
@@ -188,14 +213,40 @@ func (l *lease) acquire(ctx context.Context, nudge <-chan struct{}, trouble func
 	}
 }
 
+// A write passes by its watchers before the stream has stored it: who looks at
+// once may see what was before, so looks again.
+const (
+	echoes   = 3
+	echoWait = 30 * time.Millisecond
+)
+
+// mayTake reports whether a lane that nobody owns is this member's, and one of
+// the group as it is divided now.
+func (l *lease) mayTake(e leaseEntry, rev uint64) bool {
+	return !e.Closed && (rev == 0 || e.Gen == l.generation()) && l.mine()
+}
+
+func (l *lease) mine() bool { return l.may == nil || l.may() }
+
+func (l *lease) generation() uint64 {
+	if l.gen == nil {
+		return 0
+	}
+	return l.gen()
+}
+
+// nextEpoch is greater than all epochs before: milliseconds grow even if the
+// bucket was lost with the last one.
+func nextEpoch(epoch uint64) uint64 {
+	if epoch == 0 {
+		return uint64(time.Now().UnixMilli())
+	}
+	return epoch + 1
+}
+
 // take makes this member the owner if the entry is still the one read.
 func (l *lease) take(ctx context.Context, e leaseEntry, rev uint64) (bool, error) {
-	if e.Epoch == 0 {
-		// Milliseconds grow even if the bucket was lost with the last epoch.
-		e.Epoch = uint64(time.Now().UnixMilli())
-	} else {
-		e.Epoch++
-	}
+	e.Epoch, e.Gen = nextEpoch(e.Epoch), l.generation()
 	switch e.Owner {
 	case "":
 		e.Crashes, e.Started = 0, 0

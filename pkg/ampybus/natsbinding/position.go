@@ -32,7 +32,7 @@ func (l *lane) position(ctx context.Context, epoch uint64) (standing, error) {
 	l.io.Lock()
 	defer l.io.Unlock()
 	l.dropPuller()
-	info, err := l.s.t.streamInfo(ctx, l.name)
+	info, err := l.s.t.streamInfo(ctx, l.stream)
 	if err != nil {
 		return standing{}, err
 	}
@@ -49,7 +49,7 @@ func (l *lane) position(ctx context.Context, epoch uint64) (standing, error) {
 	}
 	l.mu.Lock()
 	l.p, l.floor, l.due = p, floor, max(floor, info.State.FirstSeq)
-	l.open, l.ackTo = nil, mark{}
+	l.open, l.ackTo, l.last, l.passed = nil, mark{}, mark{}, 0
 	l.mu.Unlock()
 	l.epoch = epoch
 	e := l.lease.current()
@@ -61,7 +61,7 @@ func (l *lane) position(ctx context.Context, epoch uint64) (standing, error) {
 func (l *lane) pullConfig() pullConfig {
 	ttl := l.s.c.Lease
 	return pullConfig{
-		stream: l.name, consumer: l.s.c.Group, wake: l.wake,
+		stream: l.stream, consumer: l.d.name, wake: l.wake,
 		batch: lanePull, expires: ttl / 2, heartbeat: min(ttl/8, maxHeartbeat),
 	}
 }
@@ -168,6 +168,9 @@ func (l *lane) finish(low uint64) {
 		n++
 	}
 	l.open = l.open[n:]
+	if len(l.open) == 0 { // what follows belongs to other shares
+		l.ackTo = later(l.ackTo, l.last)
+	}
 }
 
 // settleAck tells the durable what an earlier attempt could not.
@@ -197,15 +200,18 @@ func (l *lane) ackLocked(ctx context.Context) {
 	}
 }
 
-// lift moves the floor over what the server has looked at and did not match,
-// as part of a renewal: so that retention of other records is no gap of ours.
+// lift moves the floor over what is not this lane's, as part of a renewal: what
+// the server has looked at and did not match, and records of other shares. So
+// retention of these is no gap of ours.
 func (l *lane) lift(e *leaseEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.p == nil || len(l.open) > 0 {
 		return
 	}
-	if scanned, _, idle := l.p.idle(); idle && scanned+1 > e.Floor && scanned+1 >= l.due {
-		e.Floor = scanned + 1
+	to := l.passed
+	if scanned, _, idle := l.p.idle(); idle && scanned+1 >= l.due {
+		to = max(to, scanned+1)
 	}
+	e.Floor = max(e.Floor, to)
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
@@ -23,14 +26,18 @@ const (
 	eventRecords = 256
 	// minLease is below what a loaded machine can renew.
 	minLease = 200 * time.Millisecond
+	// leaveGrace bounds the way off the roster of a member that could not open.
+	leaveGrace = time.Second
 )
 
-// source is one member of a group: a lane per stream that the pattern touches.
+// source is one member of a group: a lane per stream that the pattern touches,
+// or per share of one.
 type source struct {
 	t      *Transport
 	c      driver.GroupConfig
 	owner  string
 	events chan driver.Event
+	roster *roster
 
 	ctx    context.Context // ends when the source closes
 	cancel context.CancelFunc
@@ -39,10 +46,11 @@ type source struct {
 	rescan chan struct{}
 	faults chan error
 
-	mu     sync.Mutex
-	byName map[string]*lane
-	err    error
-	ending context.Context // of Close, for giving leases away
+	mu        sync.Mutex
+	byName    map[string]*lane
+	replanned chan struct{} // closed and replaced when the plan may have changed
+	err       error
+	ending    context.Context // of Close, for giving leases away
 }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -64,10 +72,15 @@ func (t *Transport) Open(ctx context.Context, c driver.GroupConfig) (driver.Sour
 		closed: make(chan struct{}),
 		rescan: make(chan struct{}, 1),
 		faults: make(chan error, 1),
-		byName: make(map[string]*lane),
+		byName: make(map[string]*lane), replanned: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveGrace)
+		defer cancel()
+		s.mu.Lock()
+		s.ending = leaving
+		s.mu.Unlock()
 		s.cancel()
 		s.lanes.Wait()
 		return nil, fmt.Errorf("open group %s: %w", c.Group, err)
@@ -76,6 +89,10 @@ func (t *Transport) Open(ctx context.Context, c driver.GroupConfig) (driver.Sour
 }
 
 func groupDefaults(c driver.GroupConfig) (driver.GroupConfig, error) {
+	if err := c.Check(); err != nil {
+		return c, fmt.Errorf("open group %s: %w", c.Group, err)
+	}
+	c.Shares = max(c.Shares, 1)
 	if !plainName.MatchString(c.Group) {
 		return c, fmt.Errorf("open group %q: %w: Group: use 1 to 64 letters, digits, '_' or '-'", c.Group, driver.ErrConfig)
 	}
@@ -103,15 +120,53 @@ func (s *source) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.enrol(ctx); err != nil {
+		return err
+	}
 	if err := s.scan(ctx, true); err != nil {
 		return err
 	}
+	s.roster.look()
 	if !s.t.adopt(s) {
 		return driver.ErrClosed
 	}
 	s.lanes.Go(s.watchStreams)
 	s.lanes.Go(s.tellFaults)
 	return nil
+}
+
+// enrol joins the group's roster, and stays on it until the source closes.
+func (s *source) enrol(ctx context.Context) error {
+	kv, err := s.t.leases(ctx)
+	if err != nil {
+		return err
+	}
+	if s.roster, err = s.newRoster(kv); err != nil {
+		return err
+	}
+	if err := s.roster.join(ctx); err != nil {
+		s.roster.close()
+		return err
+	}
+	s.lanes.Go(s.stayOnRoster)
+	return nil
+}
+
+func (s *source) stayOnRoster() {
+	defer s.roster.close()
+	s.roster.run(s.ctx, s.trouble, s.giveUp)
+	if s.ctx.Err() == nil {
+		return // the group goes on without this member
+	}
+	if err := s.roster.leave(s.closing()); err != nil {
+		s.t.log.Info("nats: member still on the roster; others take over when it has been silent", "group", s.c.Group, "error", err)
+	}
+}
+
+// giveUp ends the source for a reason that trying again does not help.
+func (s *source) giveUp(err error) {
+	s.fail(fmt.Errorf("group %s: %w", s.c.Group, err))
+	go func() { _ = s.Close(context.Background()) }()
 }
 
 // scan adds lanes for streams that have none yet.
@@ -121,33 +176,74 @@ func (s *source) scan(ctx context.Context, first bool) error {
 		return err
 	}
 	for _, info := range infos {
-		stream := info.Config.Name
-		s.mu.Lock()
-		_, known := s.byName[stream]
-		s.mu.Unlock()
-		fs := filters(info.Config.Subjects, s.c.Pattern)
-		if known || len(fs) == 0 {
-			continue
+		for share := range s.c.Shares {
+			if err := s.addLane(ctx, info, share, first); err != nil {
+				return err
+			}
 		}
-		l, err := s.newLane(ctx, stream, fs)
-		if err != nil {
-			return err
-		}
-		l.whole = sameStrings(fs, info.Config.Subjects)
-		if first {
-			l.d.start, l.d.startNew = s.c.Start, s.c.StartNew
-		}
-		// A new group's beginning is fixed when Open returns.
-		if _, err := l.d.ensure(ctx, info.State.LastSeq); err != nil {
-			l.close()
-			return err
-		}
-		s.mu.Lock()
-		s.byName[stream] = l
-		s.mu.Unlock()
-		s.lanes.Go(l.run)
 	}
 	return nil
+}
+
+func (s *source) addLane(ctx context.Context, info *jetstream.StreamInfo, share int, first bool) error {
+	fs := filters(info.Config.Subjects, s.c.Pattern)
+	if s.lane(driver.LaneOf(info.Config.Name, share, s.c.Shares)) != nil || len(fs) == 0 {
+		return nil
+	}
+	l, err := s.newLane(ctx, info.Config.Name, share, fs)
+	if err != nil {
+		return err
+	}
+	l.whole = sameStrings(fs, info.Config.Subjects)
+	if first {
+		l.d.start, l.d.startNew = s.c.Start, s.c.StartNew
+	}
+	// A new group's beginning is fixed when Open returns.
+	if _, err := l.d.ensure(ctx, info.State.LastSeq); err != nil {
+		l.close()
+		return err
+	}
+	s.mu.Lock()
+	s.byName[l.name] = l
+	s.mu.Unlock()
+	s.lanes.Go(l.run)
+	s.roster.look()
+	return nil
+}
+
+// laneNames lists the lanes known so far.
+func (s *source) laneNames() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.byName))
+}
+
+// newPlan wakes the lanes: some may be this member's now, others not any more.
+func (s *source) newPlan() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.replanned)
+	s.replanned = make(chan struct{})
+	for _, l := range s.byName {
+		l.poke()
+	}
+}
+
+// untilMoved returns when the plan gives a lane to another member, or ctx ends.
+func (s *source) untilMoved(ctx context.Context, lane string) {
+	for {
+		s.mu.Lock()
+		changed := s.replanned
+		s.mu.Unlock()
+		if !s.roster.planned(lane) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // watchStreams looks for new streams until the source closes.
@@ -255,6 +351,7 @@ func (s *source) Pause(lane string, on bool) {
 
 // resync implements child.
 func (s *source) resync() {
+	s.roster.interrupt()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.byName {
