@@ -25,7 +25,7 @@ type FileConfig struct {
 	// Limit is how many identities are kept, the oldest going first; a message
 	// with a dedupe_key takes two. It has to exceed what the broker may deliver
 	// again: the span of the consumer, and the window of a replay. Zero:
-	// ampybus.DefaultDedupeWindow, about 130 MB of memory when full.
+	// ampybus.DefaultDedupeWindow, about 120 MB of memory when full.
 	Limit int
 }
 
