@@ -17,7 +17,8 @@ type Result struct {
 	Published, Failed, Uncertain int
 	Bytes                        int64 // of payloads published, before compression
 	Took                         time.Duration
-	Err                          error // of the first message that was not stored
+	CPU                          time.Duration // that this process used meanwhile
+	Err                          error         // of the first message that was not stored
 
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram
@@ -43,10 +44,18 @@ func (r *Result) Summary() string {
 	return fmt.Sprintf("Published %d messages in %s (%.1f msg/s)", r.Published, seconds(r.Took), r.Rate())
 }
 
-// Latencies is a line of percentiles.
+// Latencies is a line of percentiles, and of what it cost.
 func (r *Result) Latencies() string {
-	return fmt.Sprintf("latency p50=%s p90=%s p99=%s p99.9=%s max=%s",
-		r.Latency(50), r.Latency(90), r.Latency(99), r.Latency(99.9), r.Latency(100))
+	return fmt.Sprintf("latency p50=%s p90=%s p99=%s p99.9=%s max=%s cpu_per_million=%s",
+		r.Latency(50), r.Latency(90), r.Latency(99), r.Latency(99.9), r.Latency(100), seconds(r.CPUPerMillion()))
+}
+
+// CPUPerMillion is the client's CPU time for a million messages.
+func (r *Result) CPUPerMillion() time.Duration {
+	if r.Published == 0 {
+		return 0
+	}
+	return time.Duration(float64(r.CPU) / float64(r.Published) * 1e6)
 }
 
 func seconds(d time.Duration) string {
@@ -71,6 +80,7 @@ type Doc struct {
 	P99Micros  int64   `json:"p99_us"`
 	P999Micros int64   `json:"p99_9_us"`
 	MaxMicros  int64   `json:"max_us"`
+	CPUSeconds float64 `json:"cpu_s_per_million"`
 	Error      string  `json:"error,omitempty"`
 }
 
@@ -81,7 +91,7 @@ func (r *Result) Doc() Doc {
 		Bytes: r.Bytes, Seconds: r.Took.Seconds(), Rate: r.Rate(),
 		P50Micros: r.Latency(50).Microseconds(), P90Micros: r.Latency(90).Microseconds(),
 		P99Micros: r.Latency(99).Microseconds(), P999Micros: r.Latency(99.9).Microseconds(),
-		MaxMicros: r.Latency(100).Microseconds(),
+		MaxMicros: r.Latency(100).Microseconds(), CPUSeconds: r.CPUPerMillion().Seconds(),
 	}
 	if r.Err != nil {
 		d.Error = r.Err.Error()

@@ -44,7 +44,7 @@ func Run(ctx context.Context, name string, p Publisher, l Load) (*Result, error)
 	r := &Result{Name: name, Wanted: l.Count, latency: newHistogram()}
 	payload := l.payload()
 	var waiting sync.WaitGroup
-	began := time.Now()
+	began, used := time.Now(), cpuTime()
 	for i := 0; i < l.Count && pace(ctx, l, began, i); i++ {
 		e := l.envelope(i, payload)
 		sent, open := l.due(began, i)
@@ -58,7 +58,7 @@ func Run(ctx context.Context, name string, p Publisher, l Load) (*Result, error)
 		})
 	}
 	waiting.Wait()
-	r.Took = time.Since(began)
+	r.Took, r.CPU = time.Since(began), cpuTime()-used
 	return r, nil
 }
 

@@ -9,12 +9,22 @@ import (
 	"github.com/AmpyFin/ampy-bus/internal/terminal"
 )
 
+// compareFlags hold a load and what to compare the bus with.
+type compareFlags struct {
+	benchFlags
+	compare string
+	rounds  number
+}
+
+func (f *compareFlags) add(cmd *cobra.Command, topicFlag string) {
+	f.benchFlags.add(cmd, topicFlag)
+	f.rounds = number{value: 2, min: 1, max: 100}
+	cmd.Flags().StringVar(&f.compare, "compare", "", "compare with `raw`, the client library alone")
+	cmd.Flags().Var(&f.rounds, "rounds", "runs of each side of a comparison")
+}
+
 func (a *app) benchNATS() *cobra.Command {
-	var (
-		f       benchFlags
-		compare string
-		rounds  = number{value: 2, min: 1, max: 100}
-	)
+	var f compareFlags
 	cmd := &cobra.Command{
 		Use:   "benchnats",
 		Short: "Measure how fast the bus publishes to NATS",
@@ -27,23 +37,24 @@ same headers and ids pipelined, without order per key, validation and retries.`,
   go run cmd/benchnats/main.go --subject ampy.dev.bars.v1.XNAS.AAPL --count 100000 --keys 100 --compare raw`,
 	}
 	f.add(cmd, "subject")
-	cmd.Flags().StringVar(&compare, "compare", "", "compare with `raw`, the client library alone")
-	cmd.Flags().Var(&rounds, "rounds", "runs of each side of a comparison")
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)
-	return a.command(cmd, func(cmd *cobra.Command) error {
-		if compare != "" && compare != "raw" {
-			return usagef("--compare: %s is not raw", terminal.Field(compare))
-		}
-		load, err := f.load()
-		if err != nil {
-			return err
-		}
-		if compare == "" {
-			rounds.value = 0
-		}
-		return a.benchmark(cmd, load, rounds.value)
-	}, "subject")
+	return a.command(cmd, func(cmd *cobra.Command) error { return a.compare(cmd, &f) }, "subject")
+}
+
+// compare runs a benchmark as its flags say.
+func (a *app) compare(cmd *cobra.Command, f *compareFlags) error {
+	if f.compare != "" && f.compare != "raw" {
+		return usagef("--compare: %s is not raw", terminal.Field(f.compare))
+	}
+	load, err := f.load()
+	if err != nil {
+		return err
+	}
+	if f.compare == "" {
+		f.rounds.value = 0
+	}
+	return a.benchmark(cmd, load, f.rounds.value)
 }
 
 // benchmark runs the load once, or with rounds in turn with the raw client.
@@ -53,6 +64,7 @@ func (a *app) benchmark(cmd *cobra.Command, load bench.Load, rounds int) error {
 		return err
 	}
 	defer b.Close()
+	a.sayKafkaTopic(load.Topic)
 	bus := bench.Named{Name: "bus", Publisher: bench.Bus{Bus: b}}
 	if rounds == 0 {
 		r, err := bench.Run(cmd.Context(), bus.Name, bus, load)
@@ -64,7 +76,7 @@ func (a *app) benchmark(cmd *cobra.Command, load bench.Load, rounds int) error {
 		}
 		return benchVerdict(cmd.Context(), r)
 	}
-	raw, err := bench.DialRaw(a.reached.NATS)
+	raw, err := a.rawClient()
 	if err != nil {
 		return err
 	}
@@ -77,6 +89,19 @@ func (a *app) benchmark(cmd *cobra.Command, load bench.Load, rounds int) error {
 		return err
 	}
 	return benchVerdict(cmd.Context(), append(c.A, c.B...)...)
+}
+
+// rawClient publishes to the connected broker without the bus.
+type rawClient interface {
+	bench.Publisher
+	Close()
+}
+
+func (a *app) rawClient() (rawClient, error) {
+	if a.reached.OnKafka {
+		return a.rawKafka(a.reached.Kafka)
+	}
+	return bench.DialRaw(a.reached.NATS)
 }
 
 // comparisonDoc is a comparison as JSON.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -13,35 +12,49 @@ import (
 	"github.com/AmpyFin/ampy-bus/internal/terminal"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
 )
 
 // connection holds the flags that say how to reach a broker and as whom.
 type connection struct {
-	bus, nats              string
+	bus, nats, brokers     string
 	user, pass, passFile   string
 	token, creds, nkey     string
+	sasl                   string
 	tlsCA, tlsCert, tlsKey string
 	tlsFirst               bool
 }
 
-// connectionFlags gives cmd the flags of a connection.
+// connectionFlags gives cmd the flags of a connection: those of Kafka to a
+// program for Kafka, else those of both brokers.
 func (a *app) connectionFlags(cmd *cobra.Command) {
 	c := &a.conn
 	fs := pflag.NewFlagSet("connection", pflag.ContinueOnError)
 	fs.SortFlags = false
-	fs.StringVar(&c.bus, "bus", "", "`URL` of the broker: nats://host:port, tls://host:port")
-	fs.StringVar(&c.nats, "nats", "", "`URL` of the NATS server, or several with commas (env NATS_URL; else nats://127.0.0.1:4222)")
-	fs.StringVar(&c.user, "user", "", "`NAME` to log in as (env NATS_USER)")
-	fs.StringVar(&c.pass, "pass", "", "`PASSWORD`; everybody on this machine can see it: prefer --pass-file or env NATS_PASS")
+	if a.prog.Kafka {
+		fs.StringVar(&c.brokers, "brokers", "", "some of the cluster's brokers, as `HOST:PORT` with commas (env KAFKA_BROKERS; else "+kafkabinding.DefaultBroker+")")
+		fs.StringVar(&c.bus, "bus", "", "the same as a `URL`: kafka://host:port,host:port or kafka+tls://host:port, with ?layout=full&partitioner=fnv1a for ampy-bus 1.x")
+	} else {
+		fs.StringVar(&c.bus, "bus", "", "`URL` of the broker: nats://host:port, tls://host:port, kafka://host:port,host:port, kafka+tls://host:port")
+		fs.StringVar(&c.nats, "nats", "", "`URL` of the NATS server, or several with commas (env NATS_URL; else nats://127.0.0.1:4222)")
+	}
+	env := a.envPrefix()
+	fs.StringVar(&c.user, "user", "", "`NAME` to log in as (env "+env+"_USER)")
+	fs.StringVar(&c.pass, "pass", "", "`PASSWORD`; everybody on this machine can see it: prefer --pass-file or env "+env+"_PASS")
 	fs.StringVar(&c.passFile, "pass-file", "", "`FILE` that holds the password; - for stdin")
-	fs.StringVar(&c.token, "token", "", "`TOKEN`; everybody on this machine can see it: prefer env NATS_TOKEN")
-	fs.StringVar(&c.creds, "creds", "", "`FILE` of a JWT and its seed (env NATS_CREDS)")
-	fs.StringVar(&c.nkey, "nkey", "", "`FILE` of an nkey seed (env NATS_NKEY_SEED)")
-	fs.StringVar(&c.nkey, "nkey-seed", "", "the former name of --nkey")
-	fs.StringVar(&c.tlsCA, "tls-ca", "", "`FILE` of the authorities that sign servers (env NATS_TLS_CA; else the system's)")
-	fs.StringVar(&c.tlsCert, "tls-cert", "", "`FILE` of this client's certificate (env NATS_TLS_CERT)")
-	fs.StringVar(&c.tlsKey, "tls-key", "", "`FILE` of its key (env NATS_TLS_KEY)")
-	fs.BoolVar(&c.tlsFirst, "tls-first", false, "for servers that greet nobody in plaintext")
+	fs.StringVar(&c.sasl, "sasl", "", "Kafka's `MECHANISM` of login: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN (env KAFKA_SASL_MECHANISM; else SCRAM-SHA-512)")
+	if !a.prog.Kafka {
+		fs.StringVar(&c.token, "token", "", "`TOKEN`; everybody on this machine can see it: prefer env NATS_TOKEN")
+		fs.StringVar(&c.creds, "creds", "", "`FILE` of a JWT and its seed (env NATS_CREDS)")
+		fs.StringVar(&c.nkey, "nkey", "", "`FILE` of an nkey seed (env NATS_NKEY_SEED)")
+		fs.StringVar(&c.nkey, "nkey-seed", "", "the former name of --nkey")
+	}
+	fs.StringVar(&c.tlsCA, "tls-ca", "", "`FILE` of the authorities that sign servers (env "+env+"_TLS_CA; else the system's)")
+	fs.StringVar(&c.tlsCert, "tls-cert", "", "`FILE` of this client's certificate (env "+env+"_TLS_CERT)")
+	fs.StringVar(&c.tlsKey, "tls-key", "", "`FILE` of its key (env "+env+"_TLS_KEY)")
+	if !a.prog.Kafka {
+		fs.BoolVar(&c.tlsFirst, "tls-first", false, "for servers that greet nobody in plaintext")
+	}
 	fs.Var(wait{&a.timeout}, "timeout", "give up after this long (exit 7)")
 	a.level = "warn"
 	fs.Var(&a.level, "log-level", "log to stderr as JSON: "+strings.Join(logLevels(), ", "))
@@ -53,17 +66,27 @@ func (a *app) connectionFlags(cmd *cobra.Command) {
 	complete(cmd, "log-level", logLevels()...)
 }
 
+// envPrefix begins the names of the environment variables that help names.
+func (a *app) envPrefix() string {
+	if a.prog.Kafka {
+		return "KAFKA"
+	}
+	return "NATS"
+}
+
+// addressFlags are those that name a broker.
+func addressFlags() []string { return []string{"bus", "nats", "brokers"} }
+
 // url is the broker's address: a flag's, the environment's, or empty.
 func (c *connection) url() (string, error) {
-	if c.bus != "" && c.nats != "" && c.bus != c.nats {
-		return "", usagef("--bus and --nats name different brokers: give one of them")
-	}
-	for _, url := range []string{c.bus, c.nats, os.Getenv("NATS_URL")} {
-		if url != "" {
-			return url, nil
+	given := ""
+	for flag, url := range map[string]string{"--nats": c.nats, "--brokers": c.brokers} {
+		if c.bus != "" && url != "" && c.bus != url {
+			return "", usagef("--bus and %s name different brokers: give one of them", flag)
 		}
+		given = or(given, url)
 	}
-	return "", nil
+	return or(c.bus, given), nil
 }
 
 // password is that of --pass or --pass-file.
@@ -91,12 +114,16 @@ const maxSecretBytes = 64 << 10
 
 // warnVisible tells about secrets on the command line, which ps shows to all.
 func (a *app) warnVisible(cmd *cobra.Command) {
-	for flag, instead := range map[string]string{"pass": "--pass-file, --creds or env NATS_PASS", "token": "env NATS_TOKEN"} {
+	instead := map[string]string{"pass": "--pass-file, --creds or env NATS_PASS", "token": "env NATS_TOKEN"}
+	if a.prog.Kafka {
+		instead = map[string]string{"pass": "--pass-file or env KAFKA_PASS"}
+	}
+	for flag, instead := range instead {
 		if cmd.Flags().Changed(flag) {
 			a.warn("--%s is visible to everybody on this machine (ps): prefer %s", flag, instead)
 		}
 	}
-	for _, flag := range []string{"bus", "nats"} {
+	for _, flag := range addressFlags() {
 		if cmd.Flags().Changed(flag) && strings.Contains(cmd.Flags().Lookup(flag).Value.String(), "@") {
 			a.warn("the password in --%s is visible to everybody on this machine (ps): prefer --user and --pass-file", flag)
 		}

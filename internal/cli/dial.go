@@ -11,6 +11,7 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/terminal"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
 
@@ -18,12 +19,20 @@ import (
 // secrets.
 type Endpoint struct {
 	// URL is empty for the default of the binding.
-	URL  string
-	NATS natsbinding.Config
+	URL string
+	// OnKafka tells which of the two counts.
+	OnKafka bool
+	NATS    natsbinding.Config
+	Kafka   kafkabinding.Config
 }
 
 // String names the broker, never a secret.
-func (e Endpoint) String() string { return e.NATS.String() }
+func (e Endpoint) String() string {
+	if e.OnKafka {
+		return e.Kafka.String()
+	}
+	return e.NATS.String()
+}
 
 // connectBudget bounds the whole attempt to reach a broker, however many
 // servers its URL lists.
@@ -34,9 +43,9 @@ const minConnectTimeout = 300 * time.Millisecond
 
 // endpoint is what the flags and, behind them, the environment say.
 func (a *app) endpoint(cmd *cobra.Command) (Endpoint, error) {
-	for _, flag := range []string{"bus", "nats"} {
-		if f := cmd.Flags().Lookup(flag); f.Changed && strings.TrimSpace(f.Value.String()) == "" {
-			return Endpoint{}, usagef("--%s: empty; write nats://host:port", flag)
+	for _, flag := range addressFlags() {
+		if f := cmd.Flags().Lookup(flag); f != nil && f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+			return Endpoint{}, usagef("--%s: empty; %s", flag, a.addressShape())
 		}
 	}
 	url, err := a.conn.url()
@@ -47,11 +56,26 @@ func (a *app) endpoint(cmd *cobra.Command) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, err
 	}
+	if a.prog.Kafka || isKafkaURL(url) {
+		return a.kafkaEndpoint(cmd, url, pass)
+	}
+	if a.conn.sasl != "" {
+		return Endpoint{}, usagef("--sasl: it is for Kafka, and %s is none", terminal.Field(or(url, "NATS")))
+	}
 	c := natsbinding.FromEnv()
+	url = or(url, c.URL)
 	c.URL, c.Name, c.Logger = url, a.prog.Name, a.logger
 	c.ConnectTimeout = max(connectBudget/time.Duration(1+strings.Count(url, ",")), minConnectTimeout)
 	a.conn.identify(&c, pass)
 	return Endpoint{URL: url, NATS: c}, nil
+}
+
+// addressShape is how to write a broker's address.
+func (a *app) addressShape() string {
+	if a.prog.Kafka {
+		return "write host:port or kafka://host:port,host:port"
+	}
+	return "write nats://host:port"
 }
 
 // identify applies the flags to what the environment says: a flag of one kind of
@@ -79,31 +103,35 @@ func or(a, b string) string {
 
 // Dial connects to the broker that the URL's scheme names.
 func Dial(ctx context.Context, e Endpoint) (driver.Transport, error) {
+	if e.OnKafka {
+		return dialing(ctx, "kafka", func() (driver.Transport, error) { return kafkabinding.Dial(e.Kafka) })
+	}
 	scheme, _, ok := strings.Cut(e.URL, "://")
 	if !ok {
 		scheme = "nats"
 	}
 	switch scheme {
 	case "nats", "tls", "ws", "wss":
-		return dialNATS(ctx, e)
+		return dialing(ctx, "nats", func() (driver.Transport, error) { return natsbinding.Dial(e.NATS) })
 	}
-	return nil, usagef("--bus or --nats: no broker is reached by %s://; write nats://host:port or tls://host:port", terminal.Escape(scheme))
+	return nil, usagef("--bus or --nats: no broker is reached by %s://; write nats://host:port, tls://host:port or kafka://host:port", terminal.Escape(scheme))
 }
 
-func dialNATS(ctx context.Context, e Endpoint) (driver.Transport, error) {
+// dialing connects, and does not wait longer than ctx.
+func dialing(ctx context.Context, broker string, dial func() (driver.Transport, error)) (driver.Transport, error) {
 	type answer struct {
-		t   *natsbinding.Transport
+		t   driver.Transport
 		err error
 	}
 	ch := make(chan answer, 1)
 	go func() {
-		t, err := natsbinding.Dial(e.NATS)
+		t, err := dial()
 		ch <- answer{t, err}
 	}()
 	select {
 	case a := <-ch:
 		if a.err != nil {
-			return nil, &dialError{a.err}
+			return nil, &dialError{broker, a.err}
 		}
 		return a.t, nil
 	case <-ctx.Done():
@@ -115,7 +143,10 @@ func dialNATS(ctx context.Context, e Endpoint) (driver.Transport, error) {
 const serverCommand = "ampybusctl server"
 
 // dialError says which flags the fields of a configuration are.
-type dialError struct{ err error }
+type dialError struct {
+	broker string
+	err    error
+}
 
 func (e *dialError) Unwrap() error { return e.err }
 
@@ -124,11 +155,14 @@ func (e *dialError) Error() string {
 		"TLS.CAFile", "--tls-ca", "TLS.CertFile", "--tls-cert", "TLS.KeyFile", "--tls-key",
 		"TLS.HandshakeFirst", "--tls-first", "CredsFile", "--creds",
 		"NKeySeedFile", "--nkey", "NKeySeed", "--nkey", " URL:", " --nats:", " User:", " --user:",
+		" Pass:", " --pass-file:", " Mechanism:", " --sasl:", " Brokers:", " --brokers:", "correct Brokers", "correct --brokers",
 	).Replace(e.err.Error())
 	switch {
+	case errors.Is(e.err, driver.ErrAuth) && e.broker == "kafka":
+		text += "; check --user, --pass-file and --sasl"
 	case errors.Is(e.err, driver.ErrAuth):
 		text += "; check --user and --pass-file, --creds, --nkey, or --token"
-	case errors.Is(e.err, driver.ErrUnreachable) && !strings.Contains(text, serverCommand):
+	case errors.Is(e.err, driver.ErrUnreachable) && e.broker != "kafka" && !strings.Contains(text, serverCommand):
 		text += "; or start a server here: " + serverCommand
 	}
 	return text

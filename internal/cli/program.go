@@ -20,6 +20,8 @@ type Program struct {
 	// as its Root instead.
 	Commands []Command
 	Root     Command
+	// Kafka gives commands the flags and the default broker of Kafka.
+	Kafka bool
 	// Dial connects to a broker. Nil: by the URL's scheme.
 	Dial func(ctx context.Context, e Endpoint) (driver.Transport, error)
 }
@@ -27,7 +29,7 @@ type Program struct {
 // Command makes one command of a program.
 type Command func(*app) *cobra.Command
 
-// Ampybusctl is the command line of the bus on NATS.
+// Ampybusctl is the command line of the bus, on NATS unless a URL says Kafka.
 func Ampybusctl() Program {
 	return Program{
 		Name:  "ampybusctl",
@@ -61,13 +63,15 @@ type app struct {
 	screen io.Writer // where progress may be drawn; nil when nobody looks
 	typed  bool      // a person, not a file, stands behind in
 
-	conn    connection
-	reached Endpoint // set by connect
-	output  format
-	timeout time.Duration
-	level   logLevel
-	logger  *slog.Logger
-	started bool // flags and arguments are in order
+	conn connection
+	// partitions and replicas of Kafka topics that the binding makes.
+	partitions, replicas int
+	reached              Endpoint // set by connect
+	output               format
+	timeout              time.Duration
+	level                logLevel
+	logger               *slog.Logger
+	started              bool // flags and arguments are in order
 }
 
 // Main runs p with args, which do not hold the program's name, and returns the

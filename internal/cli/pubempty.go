@@ -37,5 +37,6 @@ func (a *app) publishOne(cmd *cobra.Command, e ampybus.Envelope) error {
 		return err
 	}
 	defer p.Close()
+	a.sayKafkaTopic(e.Topic)
 	return a.publish(cmd.Context(), p, e)
 }

@@ -16,9 +16,9 @@ import (
 func flagOf(field string) []string {
 	switch field {
 	case ampybus.HeaderTopic:
-		return []string{"topic"}
+		return []string{"topic", "subject"}
 	case "pattern":
-		return []string{"subject"}
+		return []string{"subject", "topic"}
 	case "group":
 		return []string{"durable", "group"}
 	case ampybus.HeaderPartitionKey:

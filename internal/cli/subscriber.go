@@ -28,13 +28,14 @@ type subscriber struct {
 
 func (a *app) subscribe(cmd *cobra.Command, f *subFlags) error {
 	if strings.HasSuffix(f.subject, ".*") {
-		a.warn("--subject: * stands for one token; > stands for all that follow")
+		a.warn("%s: * stands for one token; > stands for all that follow", flagName(cmd, "pattern"))
 	}
 	b, err := a.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	a.sayKafkaTopic(f.subject)
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
 	s := &subscriber{app: a, flags: f, stop: stop}
@@ -49,6 +50,12 @@ func (a *app) subscribe(cmd *cobra.Command, f *subFlags) error {
 // read prints history, and then what comes.
 func (s *subscriber) read(ctx context.Context, b *ampybus.Bus) error {
 	r := ampybus.Range{Pattern: s.flags.subject, Start: s.flags.from.at, Follow: !s.flags.noFollow}
+	var err error
+	if s.flags.positions != "" {
+		if r.From, err = startOf(ctx, b, s.flags.positions); err != nil {
+			return err
+		}
+	}
 	if !s.flags.from.given() && r.Follow {
 		lanes, err := b.Transport().Lanes(ctx, "", r.Pattern)
 		if err != nil {

@@ -19,6 +19,7 @@ func (a *app) command(cmd *cobra.Command, run func(cmd *cobra.Command) error, re
 	cmd.Flags().SortFlags = false
 	cmd.DisableFlagsInUseLine = true
 	cmd.Use += " [flags]"
+	cmd.Example = strings.ReplaceAll(cmd.Example, "ampybusctl ", a.prog.Name+" ")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := needFlags(cmd, required); err != nil {
 			return err
@@ -64,7 +65,11 @@ func usage(cmd *cobra.Command) error {
 	if !cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(out, "Usage:\n  %s\n", cmd.UseLine())
 	} else {
-		fmt.Fprintf(out, "Usage:\n  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
+		name := "COMMAND"
+		if cmd.Flags().HasAvailableFlags() && cmd.Flags().Lookup("output") != nil { // it does something by itself
+			name = "[COMMAND]"
+		}
+		fmt.Fprintf(out, "Usage:\n  %s %s [flags]\n\nCommands:\n", cmd.CommandPath(), name)
 		for _, sub := range cmd.Commands() {
 			if sub.IsAvailableCommand() {
 				fmt.Fprintf(out, "  %-18s %s\n", sub.Name(), sub.Short)

@@ -10,7 +10,7 @@ import (
 )
 
 func eachCommand(visit func(p Program, cmd *cobra.Command)) {
-	for _, p := range []Program{Ampybusctl(), Benchnats()} {
+	for _, p := range []Program{Ampybusctl(), Benchnats(), Kafkabusctl(), Kafkainspect(), Kafkapoison(), Benchkafka()} {
 		a := &app{prog: p, in: strings.NewReader(""), out: io.Discard, err: io.Discard}
 		root := a.root()
 		if p.Root != nil {
@@ -146,7 +146,11 @@ func TestABadAddressIsNamedWithTheFix(t *testing.T) {
 		args []string
 		want string
 	}{
-		{pubEmptyArgs("--bus", "kafka://h:9092"), "--bus or --nats: no broker is reached by kafka://"},
+		{pubEmptyArgs("--bus", "redis://h:1"), "--bus or --nats: no broker is reached by redis://"},
+		{pubEmptyArgs("--bus", "kafka://"), "--brokers: an empty broker"},
+		{pubEmptyArgs("--bus", "kafka://host"), "--brokers: \"host\" is not host:port"},
+		{pubEmptyArgs("--bus", "kafka://h:9092", "--token", "t"), "--token: Kafka has no such login"},
+		{pubEmptyArgs("--sasl", "PLAIN"), "--sasl: it is for Kafka"},
 		{pubEmptyArgs("--bus", "nats://a", "--nats", "nats://b"), "--bus and --nats name different brokers"},
 		{pubEmptyArgs("--nats", "[::1"), "--nats: "},
 		{pubEmptyArgs("--nats", "http://h"), "--bus or --nats: no broker is reached by http://"},

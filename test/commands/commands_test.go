@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,13 +23,18 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/internal/cli"
+	"github.com/AmpyFin/ampy-bus/internal/kafkaserver"
 	"github.com/AmpyFin/ampy-bus/internal/natsserver"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ampybusctl": func() { run(cli.Ampybusctl()) },
-		"benchnats":  func() { run(cli.Benchnats()) },
+		"ampybusctl":   func() { run(cli.Ampybusctl()) },
+		"benchnats":    func() { run(cli.Benchnats()) },
+		"kafkabusctl":  func() { run(cli.Kafkabusctl()) },
+		"kafkainspect": func() { run(cli.Kafkainspect()) },
+		"kafkapoison":  func() { run(cli.Kafkapoison()) },
+		"benchkafka":   func() { run(cli.Benchkafka()) },
 	})
 }
 
@@ -62,11 +68,12 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"capture":    capture,
-			"code":       code,
-			"waitport":   waitPort,
-			"authserver": authServer,
-			"tlsserver":  func(ts *testscript.TestScript, _ bool, _ []string) { tlsServer(t, ts) },
+			"capture":     capture,
+			"code":        code,
+			"waitport":    waitPort,
+			"authserver":  authServer,
+			"kafkaserver": kafkaServer,
+			"tlsserver":   func(ts *testscript.TestScript, _ bool, _ []string) { tlsServer(t, ts) },
 		},
 	})
 }
@@ -134,6 +141,21 @@ func authServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(s.Close)
 	ts.Setenv("AUTH_URL", fmt.Sprintf("nats://%s", s.Native().Addr()))
+}
+
+// kafkaserver [USER PASSWORD] starts an embedded Kafka at $KAFKA_BROKERS.
+func kafkaServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 && len(args) != 2 {
+		ts.Fatalf("usage: kafkaserver [USER PASSWORD]")
+	}
+	c := kafkaserver.Config{}
+	if len(args) == 2 {
+		c.User, c.Pass = args[0], args[1]
+	}
+	s, err := kafkaserver.Start(c)
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv("KAFKA_BROKERS", strings.Join(s.Addrs(), ","))
 }
 
 // tlsserver starts a server at $TLS_URL that wants a certificate, and writes

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/AmpyFin/ampy-bus/internal/bench"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
+)
+
+func (a *app) benchKafka() *cobra.Command {
+	var f compareFlags
+	cmd := &cobra.Command{
+		Use:   "benchkafka",
+		Short: "Measure how fast the bus publishes to Kafka",
+		Long: `Measure how fast the bus publishes to Kafka.
+
+With --compare raw it takes turns with the client library alone, which sends the
+same headers with the same acknowledgement, compression and linger, without
+validation, ids, order over failures and retries of the bus.`,
+		Example: `  go run cmd/benchkafka/main.go --brokers 127.0.0.1:9092 \
+    --topic ampy.prod.bars.v1.XNAS.AAPL --count 10000
+  go run cmd/benchkafka/main.go --topic ampy.dev.bars.v1.XNAS.AAPL --count 100000 --keys 100 --compare raw`,
+	}
+	f.add(cmd, "topic")
+	a.outputFlag(cmd)
+	a.connectionFlags(cmd)
+	return a.command(cmd, func(cmd *cobra.Command) error { return a.compare(cmd, &f) }, "topic")
+}
+
+// rawKafka connects with the client library alone, as c says.
+func (a *app) rawKafka(c kafkabinding.Config) (*bench.RawKafka, error) {
+	opts, err := kafkaOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.ProducerLinger(c.Linger))
+	return bench.DialRawKafka(opts, func(topic string) string { return kafkaTopicOf(a.address(), topic) })
+}
