@@ -18,23 +18,27 @@ import (
 // A ledger adds up fills. The same fill is published twice, under one
 // dedupe_key, and counts once.
 func Example() {
-	if err := ledger(); err != nil {
+	quantity, stats, err := ledger()
+	if err != nil {
 		fmt.Println(err)
 	}
+	fmt.Println("position AAPL.XNAS:", quantity)
+	fmt.Printf("%+v\n", stats)
 	// Output:
 	// position AAPL.XNAS: 100
 	// {Applied:1 NoOp:1 Conflict:0 Fenced:0}
 }
 
-func ledger() error {
+// ledger consumes two messages and returns what it adds up to.
+func ledger() (quantity int, stats inbox.Stats, err error) {
 	dir, err := os.MkdirTemp("", "ledger")
 	if err != nil {
-		return err
+		return 0, stats, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	db, err := sqlite.Open(filepath.Join(dir, "ledger.db"))
 	if err != nil {
-		return err
+		return 0, stats, err
 	}
 	defer db.Close()
 
@@ -42,11 +46,11 @@ func ledger() error {
 	defer cancel()
 	in, err := inbox.New(db, inbox.Config{Group: "ledger", Retention: inbox.Window(ampybus.DomainFills)})
 	if err != nil {
-		return err
+		return 0, stats, err
 	}
 	_, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS positions (security TEXT PRIMARY KEY, quantity INTEGER NOT NULL)`)
 	if err := errors.Join(err, in.Create(ctx)); err != nil {
-		return err
+		return 0, stats, err
 	}
 
 	bus := membinding.New(membinding.Config{}).Connect(ampybus.Options{})
@@ -55,7 +59,7 @@ func ledger() error {
 		h := ampybus.NewHeaders("ampy.fills.v1.FillEvent", "broker@1", "paper", "AAPL.XNAS")
 		h.RunID, h.DedupeKey = "run_1", "exec_77"
 		if err := bus.Publish(ctx, "ampy.dev.fills.v1.events", h, []byte("100")); err != nil {
-			return err
+			return 0, stats, err
 		}
 	}
 
@@ -78,14 +82,11 @@ func ledger() error {
 			return err
 		})
 	if err != nil {
-		return err
+		return 0, stats, err
 	}
 
-	var quantity int
 	err = db.QueryRowContext(context.Background(), `SELECT quantity FROM positions WHERE security = 'AAPL.XNAS'`).Scan(&quantity)
-	fmt.Println("position AAPL.XNAS:", quantity)
-	fmt.Printf("%+v\n", in.Stats())
-	return err
+	return quantity, in.Stats(), err
 }
 
 // A file remembers what was sent to a venue that has no database of ours. An
@@ -96,7 +97,7 @@ func ExampleOpenFile() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	sent, err := inbox.OpenFile(filepath.Join(dir, "sent.inbox"), inbox.FileConfig{})
 	if err != nil {
 		fmt.Println(err)

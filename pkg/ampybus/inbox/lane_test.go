@@ -259,7 +259,7 @@ func (w *world) awaitLock(done chan error) error {
 	for waiting := 0; waiting == 0; {
 		select {
 		case err := <-done:
-			return fmt.Errorf("the new owner did not wait (%v)", err)
+			return errors.Join(errors.New("the new owner did not wait"), err)
 		case <-every.C:
 			w.must(w.db.QueryRowContext(w.t.Context(), `SELECT count(*) FROM pg_stat_activity
 				WHERE wait_event_type = 'Lock' AND query LIKE '%inbox_lanes%' AND pid <> pg_backend_pid()`).Scan(&waiting))
