@@ -122,6 +122,8 @@ func TestKafkaCommandsRefuseBadFlags(t *testing.T) {
 		{Kafkabusctl(), []string{"offsets", "--topic", topic, "--at", "soon"}, "--at: soon is neither"},
 		{Kafkabusctl(), []string{"server", "--port", "70000"}, "--port: 70000 is not"},
 		{Kafkabusctl(), []string{"lag", "--group", "g", "--brokers", " "}, "--brokers: empty"},
+		{Kafkabusctl(), []string{"sub"}, "missing: --topic"},
+		{Kafkainspect(), []string{"describe-topic", "--topic", "ampy.prod.fx.v1.*"}, "--topic: wildcard"},
 		{Kafkabusctl(), []string{"lag", "--group", "g", "--brokers", "u:p@h:1"}, "--brokers: a login belongs into --user"},
 		{Kafkabusctl(), []string{"lag", "--group", "g", "--bus", "kafka://u:p?w@h:1"}, "--bus: a ? in a password must be written %3F"},
 		{Kafkabusctl(), []string{"lag", "--group", "g", "--nats", "nats://h"}, "unknown flag --nats"},
