@@ -172,7 +172,6 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 	if len(scopes) == 0 {
 		return nil
 	}
-	since := time.Now()
 	open := make(map[string]*parkedKey)
 	for _, s := range scopes {
 		if err := e.openDeadLetters(ctx, s, lane, from, open); err != nil {
@@ -196,7 +195,6 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 	}
 	e.mu.Unlock()
 	if len(open) > 0 {
-		e.settledSince = since
 		e.watchSettlements()
 	}
 	return nil
