@@ -49,12 +49,32 @@ func run(p cli.Program) {
 const scriptTimeout = 8 * time.Minute
 
 func TestCommands(t *testing.T) {
+	p := params(t)
+	p.Dir = "testdata"
+	testscript.Run(t, p)
+}
+
+// The commands for Kafka do on a real one what they do on the embedded one.
+func TestKafkaCommandsOnRealKafka(t *testing.T) {
+	for _, script := range []string{"kafka.txtar", "kafkapoison.txtar"} {
+		t.Run(script, func(t *testing.T) {
+			brokers := strings.Join(brokertest.StartKafka(t, 1).Addrs(), ",")
+			p := params(t)
+			p.Files = []string{filepath.Join("testdata", script)}
+			p.Cmds["kafkaserver"] = func(ts *testscript.TestScript, _ bool, _ []string) { ts.Setenv("KAFKA_BROKERS", brokers) }
+			testscript.Run(t, p)
+		})
+	}
+}
+
+// params are those of every script.
+func params(t *testing.T) testscript.Params {
+	t.Helper()
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:      "testdata",
+	return testscript.Params{
 		Deadline: time.Now().Add(scriptTimeout), // a command that hangs fails its script
 		Setup: func(e *testscript.Env) error {
 			s, err := natsserver.Start(natsserver.Config{Port: natsserver.RandomPort, StoreDir: filepath.Join(e.WorkDir, ".nats")})
@@ -76,7 +96,7 @@ func TestCommands(t *testing.T) {
 			"kafkaserver": kafkaServer,
 			"tlsserver":   func(ts *testscript.TestScript, _ bool, _ []string) { tlsServer(t, ts) },
 		},
-	})
+	}
 }
 
 // code N PROGRAM ARGS... runs a program that must end with exit code N.
