@@ -4,6 +4,8 @@
 package brokertest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"testing"
 
@@ -27,13 +29,20 @@ func Start(tb testing.TB, tune ...func(*natsserver.Config)) *natsserver.Server {
 }
 
 // FreePort is a port that was free a moment ago, for servers that must come
-// back on the same one.
+// back on the same one. It lies below those that the kernel gives to outgoing
+// connections, so that none of these takes it meanwhile.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	const low, high = 12_000, 32_000
+	for range 1000 {
+		port := low + rand.IntN(high-low)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("no free port")
+	return 0
 }

@@ -92,23 +92,25 @@ func (c *Cluster) Start(i int) {
 	c.nodes[i].srv = s
 }
 
-// WaitLeader returns when all running nodes follow one JetStream leader.
+// WaitLeader returns when all running nodes follow one JetStream leader, and it
+// counts on all of them.
 func (c *Cluster) WaitLeader() {
 	c.tb.Helper()
 	c.await("the cluster has no JetStream leader", func() bool {
-		current, leaders := 0, 0
+		current, leaders, peers := 0, 0, 0
 		for _, n := range c.nodes {
 			if n.srv == nil {
 				continue
 			}
 			if n.srv.Native().JetStreamIsLeader() {
 				leaders++
+				peers = len(n.srv.Native().JetStreamClusterPeers())
 			}
 			if n.srv.Native().JetStreamIsCurrent() {
 				current++
 			}
 		}
-		return leaders == 1 && current == c.running()
+		return leaders == 1 && current == c.running() && peers == c.running()
 	})
 }
 

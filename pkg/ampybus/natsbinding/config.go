@@ -58,8 +58,9 @@ type Config struct {
 	// AckTimeout bounds one publish attempt; after it the outcome is
 	// uncertain. Zero: 5 s.
 	AckTimeout time.Duration
-	// Replicas of the streams this binding creates. Zero: the domain's, but no
-	// more than the cluster can hold; one on a single server.
+	// Replicas of what this binding makes. Zero: in a cluster what the domain
+	// wants, three for the leases; one on a single server. A cluster of two
+	// needs it set.
 	Replicas int
 	// MonitorURL is the server's monitoring endpoint, http://host:8222. Only
 	// Doctor uses it: durability settings are visible there and nowhere else.

@@ -21,6 +21,7 @@ const (
 	codeInsufficient      = 10023
 	codeMemoryExceeded    = 10028
 	codeJetStreamOff      = 10039
+	codeNoMessage         = 10037
 	codeStorageExceeded   = 10047
 	codeMessageTooLarge   = 10054
 	codeStreamNotFound    = 10059
@@ -68,7 +69,7 @@ func (e *apiError) Unwrap() error {
 	case codeDuplicateInFlight:
 		// The server is storing an earlier copy at this moment.
 		return driver.ErrUncertain
-	case codeClusterNotAvail, codeNotLeader, codeJetStreamOff, codeStreamNotFound,
+	case codeClusterNotAvail, codeNotLeader, codeNoPeers, codeJetStreamOff, codeStreamNotFound,
 		codeBatchIncomplete, codeBatchTooManyOpen, codeBatchTooManyOpen2:
 		return driver.ErrUnavailable
 	}

@@ -95,7 +95,9 @@ func (r *reader) add(ctx context.Context, info *jetstream.StreamInfo, first bool
 		return nil
 	}
 	k := &track{r: r, stream: name, filters: fs, whole: sameStrings(fs, info.Config.Subjects)}
-	k.begin(info, first)
+	if err := k.begin(ctx, info, first); err != nil {
+		return err
+	}
 	if err := k.open(ctx); err != nil {
 		return err
 	}
@@ -197,8 +199,8 @@ func (r *reader) done() bool {
 	return true
 }
 
-// merge returns what can be returned now: in order of StoredAt, as long as all
-// tracks still read history; a track that has caught up holds nobody back.
+// merge returns what can be returned now: history in order of StoredAt. A track
+// that has left history behind holds nobody back.
 func (r *reader) merge(ctx context.Context) ([]driver.Delivery, error) {
 	for _, k := range r.tracks {
 		if err := k.fill(ctx); err != nil {
@@ -226,13 +228,13 @@ func (r *reader) merge(ctx context.Context) ([]driver.Delivery, error) {
 	return out, nil
 }
 
-// oldest is the track whose next record was stored first, nil when a track
-// with more history has nothing at hand.
+// oldest is the track whose next record was stored first; nil when a track that
+// is still in history has nothing at hand.
 func (r *reader) oldest() *track {
 	var best *track
 	for _, k := range r.tracks {
 		if len(k.head) == 0 {
-			if k.failed != nil || !k.done && !k.caughtUp {
+			if k.failed != nil || !k.done && !k.inLiveTime() {
 				return nil
 			}
 			continue

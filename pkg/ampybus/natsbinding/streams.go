@@ -249,27 +249,28 @@ func (t *Transport) makeStream(ctx context.Context, s Stream) error {
 		Storage: jetstream.FileStorage, AllowDirect: true, Metadata: madeBy,
 		AllowAtomicPublish: t.atLeast(2, 12),
 	}
-	err := t.createStream(ctx, c)
-	if c.Replicas > 1 && hasCode(err, codeNoPeers) {
-		t.log.Warn("nats: the cluster has no room for the replicas wanted; making the stream with one", "stream", s.Name, "replicas", c.Replicas)
-		c.Replicas = 1
-		err = t.createStream(ctx, c)
-	}
-	return requestError("make stream "+s.Name, err)
-}
-
-func (t *Transport) createStream(ctx context.Context, c jetstream.StreamConfig) error {
-	return t.guard(ctx, "$JS.API.STREAM.CREATE."+c.Name, func(ctx context.Context) error {
+	err := t.guard(ctx, "$JS.API.STREAM.CREATE."+c.Name, func(ctx context.Context) error {
 		_, err := t.js.CreateStream(ctx, c)
 		return err
 	})
+	return t.shortOfPeers(requestError("make stream "+s.Name, err), c.Replicas)
+}
+
+// shortOfPeers adds advice where the cluster cannot place the replicas now.
+// Fewer are made only on request: nobody would notice them later.
+func (t *Transport) shortOfPeers(err error, replicas int) error {
+	if !hasCode(err, codeNoPeers) {
+		return err
+	}
+	return fmt.Errorf("%w: %d servers with JetStream must be up; set Replicas to be content with fewer", err, replicas)
 }
 
 func isTaken(err error) bool {
 	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || hasCode(err, codeSubjectOverlap)
 }
 
-// replicas is what a stream or bucket gets: on a single server always one.
+// replicas is what a stream or bucket gets: on a single server always one. In a
+// cluster it does not depend on how many servers happen to be up.
 func (t *Transport) replicas(want int) int {
 	if t.cfg.Replicas > 0 {
 		return t.cfg.Replicas
@@ -277,7 +278,7 @@ func (t *Transport) replicas(want int) int {
 	if t.nc.ConnectedClusterName() == "" || want < 1 {
 		return 1
 	}
-	return min(want, max(1, len(t.nc.Servers())))
+	return want
 }
 
 // atLeast compares the connected server's version.

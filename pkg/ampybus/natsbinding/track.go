@@ -2,6 +2,7 @@ package natsbinding
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,14 +25,14 @@ type track struct {
 
 	start time.Time // where it begins, while due is 0
 	due   uint64    // next position expected
-	end   uint64    // positions from here on are not in the window; 0: none
+	last  uint64    // newest record of history; what is behind is stored later
+	ends  bool      // the window ends with history
 
-	head     []driver.Delivery // ready to be returned
-	rest     arrivals          // behind a gap
-	failed   error             // comes after head
-	caughtUp bool              // nothing lies behind what was returned
-	done     bool              // the window ends
-	asked    time.Time         // when the stream was last asked about its state
+	head   []driver.Delivery // ready to be returned
+	rest   arrivals          // behind a gap
+	failed error             // comes after head
+	done   bool              // the window ends
+	asked  time.Time         // when the stream was last asked about its state
 
 	mu sync.Mutex
 	p  *puller
@@ -39,11 +40,14 @@ type track struct {
 
 // begin fixes the window from the stream's state when Read was called. A
 // stream made later is read from its beginning.
-func (k *track) begin(info *jetstream.StreamInfo, first bool) {
+func (k *track) begin(ctx context.Context, info *jetstream.StreamInfo, first bool) (err error) {
 	c, state := k.r.c, info.State
 	oldest := max(state.FirstSeq, 1)
-	if !k.r.follows() {
-		k.end = state.LastSeq + 1
+	k.ends = !k.r.follows()
+	if first {
+		if k.last, err = k.newest(ctx, info); err != nil {
+			return err
+		}
 	}
 	from, given := c.From[k.stream]
 	switch {
@@ -60,15 +64,67 @@ func (k *track) begin(info *jetstream.StreamInfo, first bool) {
 	}
 	if given && k.due < oldest {
 		to := oldest
-		if k.end > 0 {
-			to = min(to, k.end)
+		if k.ends {
+			to = min(to, state.LastSeq+1)
 		}
 		if k.due < to {
 			k.failed = &driver.GapError{Log: k.stream, From: k.due, To: to}
 		}
 		k.due = oldest
 	}
-	k.done = k.end > 0 && (k.due >= k.end || state.Msgs == 0)
+	k.done = k.ends && (k.due > k.last || state.Msgs == 0)
+	return nil
+}
+
+// newest is the position of the newest record that the track reads. The
+// stream's leader must say so: a consumer may run where the end of the stream
+// has not arrived yet, and then takes its own end for the stream's.
+func (k *track) newest(ctx context.Context, info *jetstream.StreamInfo) (last uint64, err error) {
+	if k.whole || info.State.Msgs == 0 {
+		return info.State.LastSeq, nil
+	}
+	for _, f := range k.filters {
+		pos, err := k.r.t.newestOn(ctx, k.stream, f)
+		if errors.Is(err, driver.ErrPermission) {
+			return info.State.LastSeq, nil // found again when the server has looked so far
+		}
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, pos)
+	}
+	return last, nil
+}
+
+// newestOn asks a stream's leader for its newest record on a subject; 0: none.
+func (t *Transport) newestOn(ctx context.Context, stream, subject string) (pos uint64, err error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Message struct {
+			Seq uint64 `json:"seq"`
+		} `json:"message"`
+		Error *apiError `json:"error"`
+	}
+	api := "$JS.API.STREAM.MSG.GET." + stream
+	err = t.guard(ctx, api, func(ctx context.Context) error {
+		m, err := t.nc.RequestWithContext(ctx, api, request)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(m.Data, &answer)
+	})
+	switch {
+	case err != nil:
+		return 0, requestError("find the newest record on "+subject, err)
+	case answer.Error != nil && answer.Error.ErrCode == codeNoMessage:
+		return 0, nil
+	case answer.Error != nil:
+		return 0, fmt.Errorf("find the newest record on %s: %w", subject, answer.Error)
+	}
+	return answer.Message.Seq, nil
 }
 
 // open makes the consumer on the server, at the position that is due.
@@ -91,12 +147,8 @@ func (k *track) open(ctx context.Context) error {
 	} else {
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &k.start
 	}
-	var info *jetstream.ConsumerInfo
 	err := k.r.t.guard(ctx, "$JS.API.CONSUMER.", func(ctx context.Context) error {
-		made, err := k.r.t.js.CreateConsumer(ctx, k.stream, c)
-		if err == nil {
-			info = made.CachedInfo()
-		}
+		_, err := k.r.t.js.CreateConsumer(ctx, k.stream, c)
 		return err
 	})
 	if err != nil {
@@ -109,8 +161,6 @@ func (k *track) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.caughtUp = info.NumPending == 0
-	k.done = k.caughtUp && k.end > 0
 	k.mu.Lock()
 	k.consumer, k.p = c.Name, p
 	k.mu.Unlock()
@@ -173,9 +223,9 @@ func (k *track) reopen(ctx context.Context) error {
 	case errors.Is(err, driver.ErrUnavailable):
 		pause(ctx, retryWait)
 	case errors.Is(err, driver.ErrNoLog), errors.Is(err, jetstream.ErrStreamNotFound):
-		k.done, k.caughtUp = true, true
+		k.done = true
 		k.r.lose(k)
-		if k.end > 0 {
+		if k.ends {
 			return fmt.Errorf("read %s: %w: the stream was deleted", k.stream, driver.ErrNoLog)
 		}
 	default:
@@ -191,7 +241,7 @@ func (k *track) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if k.end == 0 && k.due > info.State.LastSeq+1 {
+	if !k.ends && k.due > info.State.LastSeq+1 {
 		k.due = max(info.State.FirstSeq, 1)
 	}
 	return k.open(ctx)
@@ -206,7 +256,7 @@ func (k *track) accept(ctx context.Context, as arrivals) error {
 		if d.Pos < k.due {
 			continue
 		}
-		if k.end > 0 && (d.Pos >= k.end || !k.r.end.IsZero() && !d.StoredAt.Before(k.r.end)) {
+		if k.ends && (d.Pos > k.last || !k.r.end.IsZero() && !d.StoredAt.Before(k.r.end)) {
 			k.finish()
 			break
 		}
@@ -219,8 +269,7 @@ func (k *track) accept(ctx context.Context, as arrivals) error {
 			ds[n] = *d
 		}
 		n++
-		k.caughtUp = about.behind == 0
-		if k.end > 0 && (k.caughtUp || k.due >= k.end) {
+		if k.ends && k.due > k.last {
 			k.finish()
 			break
 		}
@@ -249,7 +298,7 @@ func (k *track) interrupted(head []driver.Delivery, err error) error {
 
 // finish ends the track: what lies ahead is not in the window.
 func (k *track) finish() {
-	k.done, k.caughtUp = true, true
+	k.done = true
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	k.close(ctx)
@@ -277,10 +326,10 @@ func (k *track) hole(ctx context.Context, pos uint64, sure bool) error {
 	return nil
 }
 
-// atEnd finds the end of a window whose last records are gone: nothing arrives
-// any more that could tell.
+// atEnd finds the end of history where its last records are gone: nothing
+// arrives any more that could tell.
 func (k *track) atEnd(ctx context.Context) error {
-	if k.end == 0 || time.Since(k.asked) < time.Second {
+	if k.inLiveTime() || time.Since(k.asked) < time.Second {
 		return nil
 	}
 	if k.asked.IsZero() {
@@ -288,23 +337,38 @@ func (k *track) atEnd(ctx context.Context) error {
 		return nil
 	}
 	k.asked = time.Now()
+	looked := k.scanned()
 	info, err := k.r.t.streamInfo(ctx, k.stream)
-	if err == nil && info.State.FirstSeq >= k.end {
-		due := k.due
-		k.finish()
-		if due > 0 && due < k.end {
-			k.due = k.end
-			return &driver.GapError{Log: k.stream, From: due, To: k.end}
-		}
+	if err != nil {
+		return nil //nolint:nilerr // asked again
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.p != nil {
-		if scanned, _, idle := k.p.idle(); idle && scanned+1 >= k.end {
-			k.done, k.caughtUp = true, true
-		}
+	if info.State.FirstSeq > k.last {
+		gap := &driver.GapError{Log: k.stream, From: max(k.due, 1), To: k.last + 1}
+		k.due, k.done = gap.To, k.ends
+		return gap
+	}
+	if looked > k.last { // its last records were deleted one by one
+		k.due, k.done = k.last+1, k.ends
 	}
 	return nil
+}
+
+// inLiveTime reports that the track has left history behind.
+func (k *track) inLiveTime() bool { return k.due > k.last }
+
+// scanned is the position behind what the server has looked at, if all it
+// found has arrived and was taken.
+func (k *track) scanned() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.p == nil {
+		return 0
+	}
+	scanned, _, idle := k.p.idle()
+	if !idle {
+		return 0
+	}
+	return scanned + 1
 }
 
 // all returns the head and clears it.
