@@ -27,6 +27,8 @@ CONCURRENT := ./pkg/... ./internal/cli/... ./test/...
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
 FUZZTIME ?= 20s
+# For one package: the suites of a transport take minutes on two busy cores.
+TEST_TIMEOUT ?= 30m
 SEEDS ?= 200000
 BENCH ?= .
 
@@ -51,8 +53,8 @@ test: ## vet and every test, offline, no Docker; with the race detector where go
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
 	$(GO) vet ./...
 	@( code=0; \
-	$(GO) test -json $$($(GO) list ./... | grep -vxFf <($(GO) list $(CONCURRENT))) || code=1; \
-	$(GO) test -json $(RACE) $(CONCURRENT) || code=1; \
+	$(GO) test -timeout $(TEST_TIMEOUT) -json $$($(GO) list ./... | grep -vxFf <($(GO) list $(CONCURRENT))) || code=1; \
+	$(GO) test -timeout $(TEST_TIMEOUT) -json $(RACE) $(CONCURRENT) || code=1; \
 	exit $$code ) | $(GO) run ./tools/testsummary
 
 sim: ## simulate the key-ordered core on SEEDS=200000 random worlds

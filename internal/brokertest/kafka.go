@@ -286,7 +286,7 @@ const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 `
 
 func fetchJars(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(kafkaPOM), 0o600); err != nil {

@@ -184,7 +184,7 @@ func (b *Bus) join(ctx context.Context, c Consumer) (driver.Source, error) {
 			return src, nil
 		}
 		if ctx.Err() != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // the caller asked to end; that is no failure
 		}
 		if !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, driver.ErrUnreachable) {
 			return nil, fmt.Errorf("open group %s on %s: %w", c.Group, c.Pattern, err)

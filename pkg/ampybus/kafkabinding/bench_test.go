@@ -183,5 +183,5 @@ func consumeBus(b *testing.B, brokers []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.N)/(time.Duration(at.UnixNano()-began.Load()).Seconds()), "msg/s")
+	b.ReportMetric(float64(b.N)/time.Duration(at.UnixNano()-began.Load()).Seconds(), "msg/s")
 }

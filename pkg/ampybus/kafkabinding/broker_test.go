@@ -121,7 +121,7 @@ func (b *broker) Outage(tb testing.TB) (restore func()) {
 func (b *broker) Truncate(tb testing.TB, log string, below uint64) {
 	tb.Helper()
 	t := b.plain(tb)
-	topic, partition, _ := parseLog(log)
+	topic, partition := parseLog(log)
 	if err := t.truncate(tb.Context(), place{topic, partition}, below); err != nil {
 		tb.Fatal(err)
 	}

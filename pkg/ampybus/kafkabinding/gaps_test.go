@@ -64,11 +64,11 @@ func TestGapsAreExact(t *testing.T) {
 	if gaps != rounds-1 {
 		t.Errorf("%d gaps, want %d", gaps, rounds-1)
 	}
-	underFoot(t, b, tr, next)
+	underFoot(t, b, next)
 }
 
 // underFoot truncates the log below a feed that is on its way.
-func underFoot(t *testing.T, b *broker, tr driver.Transport, next uint64) {
+func underFoot(t *testing.T, b *broker, next uint64) {
 	t.Helper()
 	fd, err := newFeed(b.plain(t).cfg)
 	if err != nil {

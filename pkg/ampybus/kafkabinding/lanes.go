@@ -55,7 +55,7 @@ func (t *Transport) Lanes(ctx context.Context, group, pattern string) ([]driver.
 func (t *Transport) addBytes(ctx context.Context, states []driver.LaneState) {
 	set := make(kadm.TopicsSet)
 	for _, s := range states {
-		topic, partition, _ := parseLog(s.Log)
+		topic, partition := parseLog(s.Log)
 		set.Add(topic, partition)
 	}
 	dirs, err := t.adm.DescribeAllLogDirs(ctx, set)
@@ -88,7 +88,7 @@ func (t *Transport) ofGroup(ctx context.Context, group string, topics []string, 
 	}
 	var states []driver.LaneState
 	for _, s := range all {
-		topic, partition, _ := parseLog(s.Log)
+		topic, partition := parseLog(s.Log)
 		at, ok := committed.Lookup(topic, partition)
 		if !ok || at.At < 0 {
 			continue

@@ -192,7 +192,6 @@ type heartbeat struct {
 	mu      sync.Mutex
 	last    time.Time
 	joining bool
-	faults  int
 }
 
 func (h *heartbeat) ok(sent time.Time) {

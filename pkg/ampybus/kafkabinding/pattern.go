@@ -16,8 +16,6 @@ const logTokens = 4
 // maxTopicName is Kafka's own limit on the name of a topic.
 const maxTopicName = 249
 
-var legalName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
-
 // kafkaTopic is the Kafka topic that holds a bus topic. It does not allocate.
 func (l Layout) kafkaTopic(topic string) (string, error) {
 	name := domainTopic(topic)

@@ -92,9 +92,9 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 func checkWindow(c driver.ReadConfig) error {
 	switch {
 	case (c.Follow || c.New) && !c.End.IsZero():
-		return fmt.Errorf("End: a reader that follows has none: %w", driver.ErrConfig)
+		return fmt.Errorf("field End: a reader that follows has none: %w", driver.ErrConfig)
 	case !c.End.IsZero() && !c.Start.IsZero() && c.End.Before(c.Start):
-		return fmt.Errorf("End: before Start: %w", driver.ErrConfig)
+		return fmt.Errorf("field End: before Start: %w", driver.ErrConfig)
 	}
 	return nil
 }

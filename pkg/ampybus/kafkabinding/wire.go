@@ -136,13 +136,13 @@ func logName(topic string, partition int32) string {
 }
 
 // parseLog is the reverse of logName.
-func parseLog(log string) (topic string, partition int32, ok bool) {
+func parseLog(log string) (topic string, partition int32) {
 	i := strings.LastIndexByte(log, ':')
 	if i <= 0 {
-		return "", 0, false
+		return "", 0
 	}
-	n, err := strconv.ParseInt(log[i+1:], 10, 32)
-	return log[:i], int32(n), err == nil && n >= 0
+	n, _ := strconv.ParseInt(log[i+1:], 10, 32) // logName wrote it
+	return log[:i], int32(n)
 }
 
 // millis is the first whole millisecond at or after t: Kafka's times have no

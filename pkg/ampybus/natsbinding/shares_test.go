@@ -22,19 +22,19 @@ func shared(shares int) driver.GroupConfig {
 
 // drains receives until the source ends, and returns the lanes it was given.
 func drains(src driver.Source) (ended chan struct{}, lanes *[]string) {
-	ended, lanes = make(chan struct{}), new([]string)
+	end, got := make(chan struct{}), new([]string)
 	go func() {
-		defer close(ended)
+		defer close(end)
 		for ev := range src.Events() {
 			switch ev.Kind {
 			case driver.Assigned:
-				*lanes = append(*lanes, ev.Lane)
+				*got = append(*got, ev.Lane)
 			case driver.Draining:
 				ev.Done()
 			}
 		}
 	}()
-	return ended, lanes
+	return end, got
 }
 
 // A member that was away while the group was divided anew must end: what it
