@@ -2,12 +2,9 @@ package delivery
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -73,14 +70,6 @@ func (c *memClient) mute() func()                { return c.tr.Cut() }
 
 func (c *memClient) deafen() func() { return c.tr.LoseAcks() }
 
-// ackTimeout is enough for a loaded machine, and keeps uncertain outcomes from
-// taking long.
-const ackTimeout = time.Second
-
-func natsConfig(url string) natsbinding.Config {
-	return natsbinding.Config{URL: url, AckTimeout: ackTimeout, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
-}
-
 // natsBroker is an embedded server, with a proxy in front of each client.
 type natsBroker struct {
 	t    *testing.T
@@ -116,7 +105,7 @@ func (b *natsBroker) server() *natsserver.Server {
 func (b *natsBroker) client() client {
 	b.t.Helper()
 	p := chaos.StartProxy(b.t, strings.TrimPrefix(b.server().URL(), "nats://"))
-	tr, err := natsbinding.Dial(natsConfig("nats://" + p.Addr()))
+	tr, err := natsbinding.Dial(chaos.NATS("nats://" + p.Addr()))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
@@ -19,12 +20,12 @@ import (
 func clustered(t *testing.T) (*world, *brokertest.Cluster) {
 	t.Helper()
 	c := brokertest.StartCluster(t, 3)
-	w := newWorld(t, ordersTopic, nil)
+	w := newWorld(t, chaos.OrdersTopic, nil)
 	w.broker = &clusterBroker{natsBroker{t: t}, c.URLs()}
 	w.lease, w.log, w.ceiling = 2*time.Second, "AMPY_DEV_ORDERS", time.Minute
 	w.main = w.broker.client()
-	w.bus = ampybus.New(w.h.Transport("main", w.main.transport()), ampybus.Options{PublishCeiling: w.ceiling})
-	t.Cleanup(func() { _ = w.bus.Close() })
+	w.Connect(w.main.transport(), ampybus.Options{PublishCeiling: w.ceiling})
+	t.Cleanup(func() { _ = w.Bus.Close() })
 	return w, c
 }
 
@@ -35,7 +36,7 @@ type clusterBroker struct {
 
 func (b *clusterBroker) client() client {
 	b.t.Helper()
-	tr, err := natsbinding.Dial(natsConfig(b.urls))
+	tr, err := natsbinding.Dial(chaos.NATS(b.urls))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -81,45 +82,45 @@ func lastSequences(c *brokertest.Cluster, stream string) (last []uint64) {
 func TestABouncingClusterLosesNothing(t *testing.T) {
 	w, c := clustered(t)
 	n, bounces, steps := scaled(4000, 30_000), scaled(4, 20), scaled(8, 20)
-	w.all(1, 1)
-	a, b := w.join("a", w.consumer(), w.apply("a")), w.join("b", w.consumer(), w.apply("b"))
-	l := w.publish(n-1, 50, 300)
+	w.All(1, 1)
+	a, b := w.join("a", w.consumer(), w.Apply("a")), w.join("b", w.consumer(), w.Apply("b"))
+	l := w.Publish(n-1, 50, 300)
 	stepped, bounced := 0, 0
-	for i, kind := range w.dice.Perm(bounces + steps) {
-		l.settled.Await(t.Context(), (i+1)*n/(bounces+steps+2))
+	for i, kind := range w.Dice.Perm(bounces + steps) {
+		l.Settled.Await(t.Context(), (i+1)*n/(bounces+steps+2))
 		if kind >= bounces {
 			if stepDown(t.Context(), c.URLs(), w.log) {
 				stepped++
 			}
 			continue
 		}
-		down := 1 + w.dice.IntN(scaled(2, 3))
-		first := w.dice.IntN(3)
+		down := 1 + w.Dice.IntN(scaled(2, 3))
+		first := w.Dice.IntN(3)
 		for j := range down {
 			c.Stop((first + j) % 3)
 		}
-		w.wait(w.between(0, 2*time.Second))
+		w.Wait(w.Between(0, 2*time.Second))
 		for j := range down {
 			c.Start((first + j) % 3)
 		}
 		c.WaitLeader()
 		bounced++
 	}
-	<-l.done
-	w.progress(n)
-	w.drained()
+	<-l.Done
+	w.Progress(n)
+	w.Drained()
 	a.mustLeave()
 	b.mustLeave()
-	w.until("the nodes do not agree", func() bool {
+	w.Until("the nodes do not agree", func() bool {
 		last := lastSequences(c, w.log)
 		return len(last) == 3 && last[0] == uint64(n) && last[1] == last[0] && last[2] == last[0]
 	})
-	r := w.check(ampytest.Rules{})
+	r := w.Check(ampytest.Rules{})
 	if r.Applied != n {
 		t.Errorf("%d of %d applied", r.Applied, n)
 	}
-	t.Logf("%d bounces, %d leaders stepped down, %d attempts uncertain", bounced, stepped, w.unsure())
-	w.atLeast("bounces", bounced, bounces)
-	w.atLeast("leaders that stepped down", stepped, steps/2)
-	w.atLeast("attempts repeated", r.Attempts-r.Published, 50)
+	t.Logf("%d bounces, %d leaders stepped down, %d attempts uncertain", bounced, stepped, w.Unsure())
+	w.AtLeast("bounces", bounced, bounces)
+	w.AtLeast("leaders that stepped down", stepped, steps/2)
+	w.AtLeast("attempts repeated", r.Attempts-r.Published, 50)
 }

@@ -4,27 +4,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 )
 
 // buried counts dead letters that the broker has acknowledged.
 func (w *world) buried() int {
-	return w.h.Count(func(e ampytest.Event) bool { return e.Op == ampytest.OpDead && e.Phase == ampytest.OK })
+	return w.History.Count(func(e ampytest.Event) bool { return e.Op == ampytest.OpDead && e.Phase == ampytest.OK })
 }
 
 // TestNothingIsLostWhileDeadLettersCannotBeStored: that nothing is committed
 // before its dead letter is stored is what every history is checked for.
 func TestNothingIsLostWhileDeadLettersCannotBeStored(t *testing.T) {
-	on(t, newsTopic, func(w *world) {
+	on(t, chaos.NewsTopic, func(w *world) {
 		const n, keys, dead = 2000, 50, 20
 		w.ceiling = time.Second // of each attempt to store a dead letter
 		x := w.mix(n, keys, 10, dead, 0)
 		x.poison["k0-0"] = true // its dead letter makes the log
 		poison := len(x.poison)
-		m := w.join("a", w.quickly(), x.before(w.apply("a")))
+		m := w.join("a", w.quickly(), x.before(w.Apply("a")))
 		w.feed(x, 0, 1, keys, 0)
-		w.until("no first dead letter", func() bool { return w.buried() == 1 })
+		w.Until("no first dead letter", func() bool { return w.buried() == 1 })
 		next := 1
 		for _, s := range []struct {
 			full bool
@@ -37,22 +38,22 @@ func TestNothingIsLostWhileDeadLettersCannotBeStored(t *testing.T) {
 			open := w.broker.closeDLQ(s.full)
 			w.feed(x, next, next+n/2-1, keys, 0)
 			next += n/2 - 1
-			w.until("no alarm", func() bool { return w.seen.count(ampybus.NoticeDLQBlocked) > alarms })
-			w.wait(s.long)
+			w.Until("no alarm", func() bool { return w.seen.count(ampybus.NoticeDLQBlocked) > alarms })
+			w.Wait(s.long)
 			if n := w.buried(); n != before {
 				w.t.Errorf("%d dead letters were stored in a log that takes none", n-before)
 			}
 			open()
-			w.until("no dead letter when the log is back", func() bool { return w.buried() > before })
+			w.Until("no dead letter when the log is back", func() bool { return w.buried() > before })
 		}
 		w.feed(x, next, n, keys, 0)
-		w.progress(n - poison)
-		w.drained()
+		w.Progress(n - poison)
+		w.Drained()
 		m.mustLeave()
-		r := w.check(ampytest.Rules{})
+		r := w.Check(ampytest.Rules{})
 		if r.Dead != poison {
 			w.t.Errorf("%d dead letters, want %d", r.Dead, poison)
 		}
-		w.atLeast("alarms", w.seen.count(ampybus.NoticeDLQBlocked), 2)
+		w.AtLeast("alarms", w.seen.count(ampybus.NoticeDLQBlocked), 2)
 	})
 }

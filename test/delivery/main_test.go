@@ -10,7 +10,7 @@ import (
 
 // TestMain runs tests; as a child process it runs a consumer or a server.
 func TestMain(m *testing.M) {
-	chaos.Main(map[string]chaos.Role{"consumer": consumerRole, "slow": slowRole}, func() { brokertest.Main(m) })
+	chaos.Main(map[string]chaos.Role{"consumer": chaos.RunService, "slow": slowRole}, func() { brokertest.Main(m) })
 }
 
 // scaled is n for every run, and full with AMPY_FULL=1.

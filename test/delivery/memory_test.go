@@ -19,11 +19,11 @@ import (
 // while; then it says how much memory it ever took, in KiB, and how many
 // messages it handled.
 func slowRole(args []byte) error {
-	var s service
+	var s chaos.Service
 	if err := json.Unmarshal(args, &s); err != nil {
 		return err
 	}
-	bus, err := natsbinding.Connect(natsConfig(s.URL))
+	bus, err := natsbinding.Connect(chaos.NATS(s.URL))
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func slowRole(args []byte) error {
 	ctx, stop := context.WithTimeout(context.Background(), s.Takes)
 	defer stop()
 	chaos.Say("ready")
-	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: group, Workers: 4},
+	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: chaos.Group, Workers: 4},
 		func(context.Context, *ampybus.Message) error {
 			<-time.After(10 * time.Millisecond)
 			handled.Add(1)
@@ -66,16 +66,16 @@ func peakKiB() (int, error) {
 func TestASlowConsumerHoldsLittleMemory(t *testing.T) {
 	const size, limitMiB = 100 << 10, 256
 	n, long := 5000, time.Duration(scaled(5, 60))*time.Second
-	w, _, s := processes(t, newsTopic)
+	w, _, s := processes(t, chaos.NewsTopic)
 	s.Takes = long
 	c := chaos.Start(t, "slow", s)
 	c.Await(t, "ready")
 	var settled chaos.Counter
 	for i := range n {
 		settled.Await(t.Context(), i-63)
-		e := w.message("k"+strconv.Itoa(i%50), i/50)
+		e := w.Message("k"+strconv.Itoa(i%50), i/50)
 		e.Payload = make([]byte, size)
-		w.bus.PublishAsync(e, func(error) { settled.Add(1) })
+		w.Bus.PublishAsync(e, func(error) { settled.Add(1) })
 	}
 	settled.Await(t.Context(), n)
 	peak, err := strconv.Atoi(c.Await(t, "peak"))
@@ -84,9 +84,9 @@ func TestASlowConsumerHoldsLittleMemory(t *testing.T) {
 	}
 	handled, _ := strconv.Atoi(c.Await(t, "handled"))
 	t.Logf("%d MiB published, %d of %d handled, peak %d MiB", n*size>>20, handled, n, peak>>10)
-	w.atLeast("MiB published", n*size>>20, limitMiB*3/2)
-	w.atLeast("handled", handled, 100)
-	w.atLeast("left", n-handled, n/2)
+	w.AtLeast("MiB published", n*size>>20, limitMiB*3/2)
+	w.AtLeast("handled", handled, 100)
+	w.AtLeast("left", n-handled, n/2)
 	if peak > limitMiB<<10 {
 		t.Errorf("the consumer took %d MiB, the limit is %d", peak>>10, limitMiB)
 	}

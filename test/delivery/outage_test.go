@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 )
@@ -13,7 +14,7 @@ import (
 // TestADeadDependencyMakesNoDeadLetters: what the handler needs is away while
 // messages keep coming, and one of them is bad besides.
 func TestADeadDependencyMakesNoDeadLetters(t *testing.T) {
-	on(t, newsTopic, func(w *world) {
+	on(t, chaos.NewsTopic, func(w *world) {
 		const rate, keys = 1000, 200
 		seconds := 60
 		if w.main.transport().Name() == "nats" {
@@ -24,7 +25,7 @@ func TestADeadDependencyMakesNoDeadLetters(t *testing.T) {
 		var down atomic.Bool
 		var attempts atomic.Int64
 		down.Store(true)
-		inner := x.before(w.apply("a"))
+		inner := x.before(w.Apply("a"))
 		m := w.join("a", w.consumer(), func(ctx context.Context, msg *ampybus.Message) error {
 			if down.Load() {
 				attempts.Add(1)
@@ -34,22 +35,22 @@ func TestADeadDependencyMakesNoDeadLetters(t *testing.T) {
 		})
 		for second := range seconds {
 			w.feed(x, second*rate, (second+1)*rate, keys, 0)
-			w.wait(time.Second)
+			w.Wait(time.Second)
 		}
-		w.until("the consumer does not notice", func() bool { return w.seen.count(ampybus.NoticePaused) == 1 })
+		w.Until("the consumer does not notice", func() bool { return w.seen.count(ampybus.NoticePaused) == 1 })
 		if dead := w.buried(); dead != 0 {
 			w.t.Errorf("%d dead letters in the outage", dead)
 		}
 		down.Store(false)
-		w.progress(n - 1)
-		w.drained()
+		w.Progress(n - 1)
+		w.Drained()
 		m.mustLeave()
-		r := w.check(ampytest.Rules{})
+		r := w.Check(ampytest.Rules{})
 		if r.Dead != 1 {
 			w.t.Errorf("%d dead letters, want the bad message alone", r.Dead)
 		}
 		w.t.Logf("%d attempts failed in %d s", attempts.Load(), seconds)
-		w.atLeast("failed attempts", int(attempts.Load()), 8)
+		w.AtLeast("failed attempts", int(attempts.Load()), 8)
 		if n := int(attempts.Load()); n > 100*seconds {
 			w.t.Errorf("%d attempts against a dead dependency: it is not probed but hammered", n)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 )
@@ -34,7 +35,7 @@ func (w *world) mix(n, keys, bad, dead, flaky int) *troubles {
 			names = append(names, fmt.Sprintf("k%d-%d", i%keys, i/keys))
 		}
 	}
-	w.dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	w.Dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
 	for _, p := range names[:dead] {
 		x.poison[p] = true
@@ -80,32 +81,32 @@ func (w *world) quickly() ampybus.Consumer {
 // feed publishes messages from to n, and tells the history which must die.
 func (w *world) feed(x *troubles, from, n, keys int, pace time.Duration) {
 	for i := from; i < n; i++ {
-		e := w.message(fmt.Sprintf("k%d", i%keys), i/keys)
+		e := w.Message(fmt.Sprintf("k%d", i%keys), i/keys)
 		if x.poison[string(e.Payload)] {
-			w.h.ExpectDead(e)
+			w.History.ExpectDead(e)
 		}
-		w.h.PublishAsync(w.bus, e, nil)
+		w.History.PublishAsync(w.Bus, e, nil)
 		if pace > 0 {
-			w.wait(pace)
+			w.Wait(pace)
 		}
 	}
 }
 
 func TestPoisonBecomesOneDeadLetterEachAndNothingElseDoes(t *testing.T) {
-	on(t, newsTopic, func(w *world) {
+	on(t, chaos.NewsTopic, func(w *world) {
 		n := scaled(5000, 10_000)
 		dead, flaky := n/50, n/20
 		x := w.mix(n, 100, 20, dead, flaky)
-		m := w.join("a", w.quickly(), x.before(w.apply("a")))
+		m := w.join("a", w.quickly(), x.before(w.Apply("a")))
 		w.feed(x, 0, n, 100, 0)
-		w.progress(n - dead)
-		w.drained()
+		w.Progress(n - dead)
+		w.Drained()
 		m.mustLeave()
-		r := w.check(ampytest.Rules{})
+		r := w.Check(ampytest.Rules{})
 		if r.Dead != dead || r.Applied != n-dead {
 			w.t.Errorf("%d dead letters and %d applied, want %d and %d", r.Dead, r.Applied, dead, n-dead)
 		}
-		w.atLeast("dead letters", r.Dead, 100)
+		w.AtLeast("dead letters", r.Dead, 100)
 	})
 }
 
@@ -114,7 +115,7 @@ func TestPoisonBecomesOneDeadLetterEachAndNothingElseDoes(t *testing.T) {
 func TestFailingKeysDelayOthersLessThanTwice(t *testing.T) {
 	var p99 [2]time.Duration
 	for run, dead := range []int{0, 200} {
-		inMemory(t, newsTopic, func(w *world) {
+		inMemory(t, chaos.NewsTopic, func(w *world) {
 			const n, keys, bad = 10_000, 100, 20
 			x := w.mix(n, keys, bad, dead, dead*5/2)
 			var mu sync.Mutex
@@ -123,19 +124,19 @@ func TestFailingKeysDelayOthersLessThanTwice(t *testing.T) {
 			c.Workers = 8
 			m := w.join("a", c, x.before(func(ctx context.Context, msg *ampybus.Message) error {
 				key, err := strconv.Atoi(strings.TrimPrefix(msg.Headers.PartitionKey, "k"))
-				w.wait(5 * time.Millisecond)
+				w.Wait(5 * time.Millisecond)
 				if err == nil && key >= bad {
 					mu.Lock()
 					waits = append(waits, time.Since(msg.StoredAt))
 					mu.Unlock()
 				}
-				return w.apply("a")(ctx, msg)
+				return w.Apply("a")(ctx, msg)
 			}))
 			w.feed(x, 0, n, keys, time.Millisecond)
-			w.drained()
+			w.Drained()
 			m.mustLeave()
-			r := w.check(ampytest.Rules{})
-			w.atLeast("dead letters", r.Dead, dead)
+			r := w.Check(ampytest.Rules{})
+			w.AtLeast("dead letters", r.Dead, dead)
 			slices.Sort(waits)
 			p99[run] = waits[len(waits)*99/100]
 		})
@@ -148,7 +149,7 @@ func TestFailingKeysDelayOthersLessThanTwice(t *testing.T) {
 
 // lettersOf lists a key's dead letters in the order of their log.
 func (w *world) lettersOf(key string) (payloads, reasons []string) {
-	for d, err := range w.bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
+	for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func (w *world) lettersOf(key string) (payloads, reasons []string) {
 }
 
 func TestAParkedKeyIsReleasedInOrderAcrossTakeovers(t *testing.T) {
-	on(t, ordersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		w.short()
 		n, keys, bad := scaled(1000, 2000), 20, 4
 		x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
@@ -173,17 +174,17 @@ func TestAParkedKeyIsReleasedInOrderAcrossTakeovers(t *testing.T) {
 		for k := range bad {
 			parked += per - (10*k + 3)
 		}
-		first := w.join("first", w.quickly(), x.before(w.apply("first")))
-		second := w.join("second", w.quickly(), x.before(w.apply("second")))
+		first := w.join("first", w.quickly(), x.before(w.Apply("first")))
+		second := w.join("second", w.quickly(), x.before(w.Apply("second")))
 		w.feed(x, 0, n, keys, 0)
-		w.progress((n - parked) / 2)
+		w.Progress((n - parked) / 2)
 		if w.owner(func(string) bool { return true }) == "first" {
 			first.crash()
 		} else {
 			second.crash()
 		}
-		w.progress(n - parked)
-		w.drained()
+		w.Progress(n - parked)
+		w.Drained()
 		for k := range bad {
 			payloads, reasons := w.lettersOf(fmt.Sprintf("k%d", k))
 			for i, p := range payloads {
@@ -201,9 +202,9 @@ func TestAParkedKeyIsReleasedInOrderAcrossTakeovers(t *testing.T) {
 		x.mend()
 		w.redriveAll()
 		_, _ = first.leave(), second.leave() // one of them was killed
-		r := w.check(ampytest.Rules{Parks: true, Redriven: true})
-		w.atLeast("dead letters", r.Dead, parked)
-		w.atLeast("takeovers", r.Takeovers, 1)
+		r := w.Check(ampytest.Rules{Parks: true, Redriven: true})
+		w.AtLeast("dead letters", r.Dead, parked)
+		w.AtLeast("takeovers", r.Takeovers, 1)
 	})
 }
 
@@ -212,19 +213,19 @@ func (w *world) redriveAll() {
 	w.t.Helper()
 	for range 10 {
 		open := 0
-		for d, err := range w.bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
+		for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			open++
-			if _, err := w.bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Reason: "mended", Requester: "delivery@1"}); err != nil {
+			if _, err := w.Bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Reason: "mended", Requester: "delivery@1"}); err != nil {
 				w.t.Fatal(err)
 			}
 		}
 		if open == 0 {
 			return
 		}
-		w.drained()
+		w.Drained()
 	}
 	w.t.Error("there still are dead letters after ten redrives")
 }

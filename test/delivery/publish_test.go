@@ -14,40 +14,35 @@ import (
 // and that every caller was told the truth.
 func (w *world) judgePublishing(n int) *ampytest.Report {
 	w.t.Helper()
-	m := w.join("last", w.consumer(), w.apply("last"))
-	w.drained()
+	m := w.join("last", w.consumer(), w.Apply("last"))
+	w.Drained()
 	m.mustLeave()
-	r := w.check(ampytest.Rules{})
+	r := w.Check(ampytest.Rules{})
 	if r.Published != n || r.Held != n {
 		w.t.Errorf("%d published and %d held of %d", r.Published, r.Held, n)
 	}
 	return r
 }
 
-// unsure is the number of attempts whose outcome nobody knew.
-func (w *world) unsure() int {
-	return w.h.Count(func(e ampytest.Event) bool { return e.Op == ampytest.OpStore && e.Phase == ampytest.Info })
-}
-
 func TestPublishingStandsOutagesOfTheBroker(t *testing.T) {
-	on(t, ordersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		const n, outages = 5000, 20
-		w.all(1, 1) // the log exists
-		l := w.publish(n-1, 50, 100)
+		w.All(1, 1) // the log exists
+		l := w.Publish(n-1, 50, 100)
 		for i := range outages {
-			l.settled.Await(w.t.Context(), (i+1)*n/(outages+2))
+			l.Settled.Await(w.t.Context(), (i+1)*n/(outages+2))
 			restore := w.broker.outage()
-			w.wait(w.between(50*time.Millisecond, 300*time.Millisecond))
+			w.Wait(w.Between(50*time.Millisecond, 300*time.Millisecond))
 			restore()
 		}
-		<-l.done
+		<-l.Done
 		r := w.judgePublishing(n)
-		w.atLeast("attempts repeated", r.Attempts-r.Published, 200)
+		w.AtLeast("attempts repeated", r.Attempts-r.Published, 200)
 	})
 }
 
 func TestPublishingTellsTheTruthThroughBrokenConnections(t *testing.T) {
-	onNATS(t, ordersTopic, func(w *world) {
+	onNATS(t, chaos.OrdersTopic, func(w *world) {
 		n, slow := scaled(6000, 20_000), time.Duration(scaled(2, 60))*time.Second
 		resets, cuts, holes := scaled(25, 50), scaled(12, 20), scaled(2, 10)
 		p := w.main.(*natsClient).proxy
@@ -57,63 +52,63 @@ func TestPublishingTellsTheTruthThroughBrokenConnections(t *testing.T) {
 		}
 		for i := range cuts {
 			way := chaos.Direction(i % 2)
-			faults = append(faults, func() { p.Shape(way, chaos.Shape{CutAfter: 1 + w.dice.IntN(2000)}) })
+			faults = append(faults, func() { p.Shape(way, chaos.Shape{CutAfter: 1 + w.Dice.IntN(2000)}) })
 		}
 		for range holes {
 			faults = append(faults, func() {
 				heal := p.Blackhole()
-				w.wait(2 * ackTimeout)
+				w.Wait(2 * chaos.AckTimeout)
 				heal()
 			})
 		}
-		w.dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-		l := w.publish(n, 100, 200)
+		w.Dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		l := w.Publish(n, 100, 200)
 		for i, inflict := range faults {
-			l.settled.Await(w.t.Context(), (i+1)*n/(len(faults)+2))
+			l.Settled.Await(w.t.Context(), (i+1)*n/(len(faults)+2))
 			inflict()
 		}
 		p.Shape(chaos.Up, chaos.Shape{Delay: 25 * time.Millisecond, Jitter: 25 * time.Millisecond, Slice: 100})
 		p.Shape(chaos.Down, chaos.Shape{Delay: 25 * time.Millisecond, Jitter: 25 * time.Millisecond})
-		w.wait(slow)
+		w.Wait(slow)
 		p.Heal()
-		<-l.done
+		<-l.Done
 		w.judgePublishing(n)
 		s := p.Stats()
-		w.t.Logf("%+v, %d attempts uncertain", s, w.unsure())
-		w.atLeast("resets", s.Resets, resets*4/5)
-		w.atLeast("cuts in the middle of a frame", s.Cuts, cuts*4/5)
-		w.atLeast("attempts uncertain", w.unsure(), 20)
+		w.t.Logf("%+v, %d attempts uncertain", s, w.Unsure())
+		w.AtLeast("resets", s.Resets, resets*4/5)
+		w.AtLeast("cuts in the middle of a frame", s.Cuts, cuts*4/5)
+		w.AtLeast("attempts uncertain", w.Unsure(), 20)
 	})
 }
 
 // TestWhatMayBeStoredIsNeverReportedAsFailed: the broker stores all, and its
 // answers do not come for longer than a publish is retried.
 func TestWhatMayBeStoredIsNeverReportedAsFailed(t *testing.T) {
-	on(t, ordersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		const n = 200
 		c := w.broker.client()
-		deaf := ampybus.New(w.h.Transport("deaf", c.transport()), ampybus.Options{PublishCeiling: 2 * ackTimeout})
-		if err := w.h.Publish(w.t.Context(), deaf, w.message("k0", 0)); err != nil { // finds the log
+		deaf := ampybus.New(w.History.Transport("deaf", c.transport()), ampybus.Options{PublishCeiling: 2 * chaos.AckTimeout})
+		if err := w.History.Publish(w.t.Context(), deaf, w.Message("k0", 0)); err != nil { // finds the log
 			w.t.Fatal(err)
 		}
 		restore := c.deafen()
 		var settled chaos.Counter
 		for i := range n {
-			e := w.message(fmt.Sprintf("k%d", i%50), 1+i/50)
-			w.h.PublishAsync(deaf, e, func(error) { settled.Add(1) })
+			e := w.Message(fmt.Sprintf("k%d", i%50), 1+i/50)
+			w.History.PublishAsync(deaf, e, func(error) { settled.Add(1) })
 		}
 		settled.Await(w.t.Context(), n)
 		restore()
 		if err := deaf.Close(); err != nil {
 			w.t.Errorf("close: %v", err)
 		}
-		m := w.join("last", w.consumer(), w.apply("last"))
-		w.drained()
+		m := w.join("last", w.consumer(), w.Apply("last"))
+		w.Drained()
 		m.mustLeave()
-		r := w.check(ampytest.Rules{})
+		r := w.Check(ampytest.Rules{})
 		if told := r.Uncertain + r.Failed; told != n {
 			w.t.Errorf("%d publishes ended uncertain and %d failed of %d", r.Uncertain, r.Failed, n)
 		}
-		w.atLeast("publishes uncertain and stored", r.Recovered, 50)
+		w.AtLeast("publishes uncertain and stored", r.Recovered, 50)
 	})
 }

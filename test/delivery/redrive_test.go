@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
@@ -126,7 +127,7 @@ func (r *mortalReader) Next(ctx context.Context) ([]driver.Delivery, error) {
 // redriveAndDie is one process that sends dead letters back until it dies, and
 // reports whether none was left.
 func (w *world) redriveAndDie(s step, at int) (done bool) {
-	m := &mortal{Transport: w.h.Transport("redriver", w.main.transport()), step: s, at: at}
+	m := &mortal{Transport: w.History.Transport("redriver", w.main.transport()), step: s, at: at}
 	bus := ampybus.New(m, ampybus.Options{})
 	defer func() { _ = bus.Close() }()
 	for d, err := range bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
@@ -153,22 +154,22 @@ func (w *world) tooEarly(n int) int {
 	w.t.Helper()
 	before := w.buried()
 	sent := 0
-	for d, err := range w.bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern, Limit: n}) {
+	for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern, Limit: n}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if _, err := w.bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Reason: "hope", Requester: "delivery@1"}); err != nil {
+		if _, err := w.Bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Reason: "hope", Requester: "delivery@1"}); err != nil {
 			w.t.Fatal(err)
 		}
 		sent++
 	}
-	w.until("they do not die again", func() bool { return w.buried() == before+sent })
-	w.drained()
+	w.Until("they do not die again", func() bool { return w.buried() == before+sent })
+	w.Drained()
 	return w.buried() - before
 }
 
 func TestARedriveThatCrashesAnywhereRepeatsNothing(t *testing.T) {
-	for name, topic := range map[string]string{"skip": newsTopic, "park": ordersTopic} {
+	for name, topic := range map[string]string{"skip": chaos.NewsTopic, "park": chaos.OrdersTopic} {
 		t.Run(name, func(t *testing.T) {
 			on(t, topic, func(w *world) {
 				letters, each := scaled(180, 500), scaled(6, 20)
@@ -176,30 +177,30 @@ func TestARedriveThatCrashesAnywhereRepeatsNothing(t *testing.T) {
 				for i := range letters {
 					x.poison[fmt.Sprintf("k%d-%d", i%50, i/50)] = true
 				}
-				m := w.join("a", w.quickly(), x.before(w.apply("a")))
+				m := w.join("a", w.quickly(), x.before(w.Apply("a")))
 				w.feed(x, 0, letters, 50, 0)
-				w.until("no dead letters", func() bool { return w.buried() == letters })
-				w.drained()
+				w.Until("no dead letters", func() bool { return w.buried() == letters })
+				w.Drained()
 				again := w.tooEarly(10)
 				x.mend()
 				crashes := make(map[step]int)
 				for range each {
 					for s := range steps {
-						if w.redriveAndDie(s, 1+w.dice.IntN(4)) {
+						if w.redriveAndDie(s, 1+w.Dice.IntN(4)) {
 							continue // nothing is left
 						}
 						crashes[s]++
 					}
 				}
-				w.drained()
+				w.Drained()
 				w.redriveAll()
 				m.mustLeave()
 				w.t.Logf("crashes by step: %v", crashes)
 				for s := range steps {
-					w.atLeast(fmt.Sprintf("crashes at step %d", s), crashes[s], each)
+					w.AtLeast(fmt.Sprintf("crashes at step %d", s), crashes[s], each)
 				}
-				w.atLeast("letters that died again", again, 10)
-				r := w.check(ampytest.Rules{Redriven: true, Parks: topic == ordersTopic})
+				w.AtLeast("letters that died again", again, 10)
+				r := w.Check(ampytest.Rules{Redriven: true, Parks: topic == chaos.OrdersTopic})
 				if r.Applied != letters {
 					w.t.Errorf("%d of %d applied", r.Applied, letters)
 				}
@@ -209,27 +210,27 @@ func TestARedriveThatCrashesAnywhereRepeatsNothing(t *testing.T) {
 }
 
 func TestAForgedTargetIsNeverSentTo(t *testing.T) {
-	on(t, newsTopic, func(w *world) {
+	on(t, chaos.NewsTopic, func(w *world) {
 		x := &troubles{poison: map[string]bool{"k0-0": true}, passes: make(map[string]int)}
-		m := w.join("a", w.quickly(), x.before(w.apply("a")))
+		m := w.join("a", w.quickly(), x.before(w.Apply("a")))
 		w.feed(x, 0, 1, 1, 0)
-		w.until("no dead letter", func() bool { return w.buried() == 1 })
-		w.drained()
+		w.Until("no dead letter", func() bool { return w.buried() == 1 })
+		w.Drained()
 		m.mustLeave()
 		refused := 0
-		for d, err := range w.bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
+		for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			for _, target := range []string{"ampy.prod.news.v1.raw", ordersTopic, "ampy.dev.dlq.v1.news", "ampy.dev.control.v1.replay_requests"} {
+			for _, target := range []string{"ampy.prod.news.v1.raw", chaos.OrdersTopic, "ampy.dev.dlq.v1.news", "ampy.dev.control.v1.replay_requests"} {
 				d.Target = target
-				_, err := w.bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Force: true})
+				_, err := w.Bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Force: true})
 				if !errors.Is(err, ampybus.ErrRedriveRefused) {
 					w.t.Errorf("to %s: %v, want refused", target, err)
 				}
 				refused++
 			}
 		}
-		w.atLeast("forged targets", refused, 4)
+		w.AtLeast("forged targets", refused, 4)
 	})
 }

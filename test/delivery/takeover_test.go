@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 )
@@ -20,84 +21,84 @@ func (w *world) narrow() ampybus.Consumer {
 // slowly makes h take a moment, so that faults hit work under way.
 func (w *world) slowly(h ampybus.Handler) ampybus.Handler {
 	return func(ctx context.Context, m *ampybus.Message) error {
-		w.wait(time.Millisecond)
+		w.Wait(time.Millisecond)
 		return h(ctx, m)
 	}
 }
 
 func TestTakeoversKeepTheOrderOfKeys(t *testing.T) {
-	on(t, ordersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		w.short()
 		n := scaled(8000, 20_000)
 		const takeovers = 30
-		l := w.publish(n, 50, 1000)
+		l := w.Publish(n, 50, 1000)
 		members := make(map[string]*member)
 		for i := range takeovers + 1 { // there always is one that waits
 			name := fmt.Sprintf("m%d", i)
-			members[name] = w.join(name, w.narrow(), w.slowly(w.apply(name)))
+			members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
 			if i == 0 {
 				continue
 			}
-			w.progress(i * n / (takeovers + 2))
+			w.Progress(i * n / (takeovers + 2))
 			name = w.owner(func(name string) bool { return members[name] != nil })
 			members[name].crash()
 			delete(members, name)
 		}
-		<-l.done
-		w.progress(n)
-		w.drained()
-		r := w.check(ampytest.Rules{})
-		w.atLeast("takeovers", r.Takeovers, takeovers)
-		w.atLeast("redeliveries", r.Redelivered, 300)
+		<-l.Done
+		w.Progress(n)
+		w.Drained()
+		r := w.Check(ampytest.Rules{})
+		w.AtLeast("takeovers", r.Takeovers, takeovers)
+		w.AtLeast("redeliveries", r.Redelivered, 300)
 	})
 }
 
 func TestLostAcknowledgementsRepeatNoEffect(t *testing.T) {
-	on(t, ordersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		w.short()
 		n, holes := scaled(3000, 5000), scaled(8, 20)
-		l := w.publish(n, 50, 1000)
+		l := w.Publish(n, 50, 1000)
 		members := make(map[string]*member)
 		for _, name := range []string{"a", "b"} {
-			members[name] = w.join(name, w.narrow(), w.slowly(w.apply(name)))
+			members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
 		}
 		for i := range holes {
-			w.progress((i+1)*n/(holes+2) + w.dice.IntN(200))
+			w.Progress((i+1)*n/(holes+2) + w.Dice.IntN(200))
 			muted := w.owner(func(string) bool { return true })
 			heal := members[muted].client.mute()
 			w.owner(func(name string) bool { return name != muted })
 			heal()
 		}
-		<-l.done
-		w.progress(n)
-		w.drained()
-		r := w.check(ampytest.Rules{})
-		w.atLeast("redeliveries", r.Redelivered, 200)
-		w.atLeast("takeovers", r.Takeovers, holes)
+		<-l.Done
+		w.Progress(n)
+		w.Drained()
+		r := w.Check(ampytest.Rules{})
+		w.AtLeast("redeliveries", r.Redelivered, 200)
+		w.AtLeast("takeovers", r.Takeovers, holes)
 	})
 }
 
 // TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo: several members work at
 // once, and shares of the log move between them all the time.
 func TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo(t *testing.T) {
-	inMemory(t, ordersTopic, func(w *world) {
+	inMemory(t, chaos.OrdersTopic, func(w *world) {
 		w.short()
 		n, changes := scaled(6000, 20_000), scaled(12, 40)
 		c := w.narrow()
 		c.Shares = 4
-		l := w.publish(n, 50, 1000)
+		l := w.Publish(n, 50, 1000)
 		var members []*member
 		enter := func() {
 			name := fmt.Sprintf("m%d", len(members)+1000*w.seen.count(ampybus.NoticeAssigned))
-			members = append(members, w.join(name, c, w.slowly(w.apply(name))))
+			members = append(members, w.join(name, c, w.slowly(w.Apply(name))))
 		}
 		enter()
 		enter()
 		kills, leaves := 0, 0
 		for i := range changes {
-			w.progress((i + 1) * n / (changes + 2))
+			w.Progress((i + 1) * n / (changes + 2))
 			enter()
-			gone := w.dice.IntN(2)
+			gone := w.Dice.IntN(2)
 			if i%2 == 0 {
 				members[gone].crash()
 				kills++
@@ -107,22 +108,22 @@ func TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo(t *testing.T) {
 			}
 			members = append(members[:gone], members[gone+1:]...)
 		}
-		<-l.done
-		w.progress(n)
-		w.drained()
-		r := w.check(ampytest.Rules{})
-		w.atLeast("kills", kills, changes/2)
-		w.atLeast("orderly ends", leaves, changes/2)
-		w.atLeast("takeovers of shares", r.Takeovers, changes)
-		w.atLeast("redeliveries", r.Redelivered, 100)
-		w.atLeast("members at work", w.procs(), changes/2)
+		<-l.Done
+		w.Progress(n)
+		w.Drained()
+		r := w.Check(ampytest.Rules{})
+		w.AtLeast("kills", kills, changes/2)
+		w.AtLeast("orderly ends", leaves, changes/2)
+		w.AtLeast("takeovers of shares", r.Takeovers, changes)
+		w.AtLeast("redeliveries", r.Redelivered, 100)
+		w.AtLeast("members at work", w.procs(), changes/2)
 	})
 }
 
 // procs is how many processes had an effect.
 func (w *world) procs() int {
 	procs := make(map[string]bool)
-	for _, e := range w.h.Events() {
+	for _, e := range w.History.Events() {
 		if e.Op == ampytest.OpEffect {
 			procs[e.Proc] = true
 		}
