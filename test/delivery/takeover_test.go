@@ -81,7 +81,7 @@ func TestLostAcknowledgementsRepeatNoEffect(t *testing.T) {
 // TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo: several members work at
 // once, and shares of the log move between them all the time.
 func TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo(t *testing.T) {
-	inMemory(t, chaos.OrdersTopic, func(w *world) {
+	on(t, chaos.OrdersTopic, func(w *world) {
 		w.short()
 		n, changes := scaled(6000, 20_000), scaled(12, 40)
 		c := w.narrow()
