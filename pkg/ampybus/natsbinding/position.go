@@ -210,7 +210,7 @@ func (l *lane) lift(e *leaseEntry) {
 		return
 	}
 	to := l.passed
-	if scanned, _, idle := l.p.idle(); idle && scanned+1 >= l.due {
+	if scanned, idle := l.p.idle(); idle && scanned+1 >= l.due {
 		to = max(to, scanned+1)
 	}
 	e.Floor = max(e.Floor, to)

@@ -277,10 +277,10 @@ func (p *puller) interrupt() {
 
 // idle reports the position up to which the server has looked, if everything
 // it found has been taken.
-func (p *puller) idle() (scanned, seq uint64, ok bool) {
+func (p *puller) idle() (scanned uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.scanned, p.seq, p.waiting == 0 && p.err == nil
+	return p.scanned, p.waiting == 0 && p.err == nil
 }
 
 // ackPrefix is the beginning of acknowledgement subjects, once known.

@@ -364,7 +364,7 @@ func (k *track) scanned() uint64 {
 	if k.p == nil {
 		return 0
 	}
-	scanned, _, idle := k.p.idle()
+	scanned, idle := k.p.idle()
 	if !idle {
 		return 0
 	}
