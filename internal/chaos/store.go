@@ -27,6 +27,7 @@ type Store struct {
 	epochs  map[string]uint64
 	applied map[string]bool
 	counts  map[Outcome]int
+	last    string // process of the latest effect
 	// Progress counts effects.
 	Progress Counter
 }
@@ -54,6 +55,7 @@ func (s *Store) apply(proc string, m *ampybus.Message) Outcome {
 		return Repeat
 	}
 	s.applied[m.Headers.MessageID] = true
+	s.last = proc
 	s.h.Effect(proc, m)
 	s.Progress.Add(1)
 	return Applied
@@ -64,4 +66,11 @@ func (s *Store) Count(o Outcome) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[o]
+}
+
+// Last is the process that had the latest effect.
+func (s *Store) Last() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
