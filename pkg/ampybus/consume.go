@@ -156,6 +156,9 @@ func (e *engine) failed(l *lane, it *item, t keyed.Task[*item], m *Message, err 
 		e.consumed(m, ResultReleased, "", took, err)
 		return released()
 	}
+	if errors.Is(err, ErrFenced) { // the store knows a newer owner: no fault of the message
+		return e.retry(l, it, t, m, err)
+	}
 	var poison *PoisonError
 	if errors.As(err, &poison) || isPermanent(err) {
 		return e.bury(l, it, m, reasonFor(err, ReasonPermanent))

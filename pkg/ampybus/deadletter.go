@@ -70,13 +70,18 @@ func (e *engine) halt(err error) {
 	e.quit()
 }
 
-// store publishes the dead letter and returns where it lies.
+// store publishes the dead letter, marks the message dead where the store of
+// duplicates wants to know, and returns where the dead letter lies.
 func (e *engine) store(ctx context.Context, it *item, m *Message, reason string) (at string, err error) {
 	rec := deadRecord(it.d.Record, m, DLQInfo{
 		Reason: reason, Topic: m.Topic, Group: e.c.Group, Attempts: it.runs,
 		At: time.Now().UTC(), Origin: m.Origin(),
 	})
-	return e.bus.forward(ctx, rec, m.Headers, false)
+	at, err = e.bus.forward(ctx, rec, m.Headers, false)
+	if d, ok := e.c.Dedupe.(DeadMarker); ok && err == nil {
+		err = d.MarkDead(ctx, m)
+	}
+	return at, err
 }
 
 // deadRecord makes the dead letter of a record: its bytes as they arrived,

@@ -29,6 +29,14 @@ type DedupeStore interface {
 	Mark(ctx context.Context, m *Message) error
 }
 
+// DeadMarker is a DedupeStore that is told of dead letters too, so that it can
+// tell Seen, or its own handler, that a message is not to run again.
+type DeadMarker interface {
+	// MarkDead is told once the dead letter of m is stored, and before the next
+	// message of its key runs. While it fails, the key waits.
+	MarkDead(ctx context.Context, m *Message) error
+}
+
 // NoDedupe knows nothing: every delivery runs.
 type NoDedupe struct{}
 
