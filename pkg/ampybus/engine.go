@@ -20,12 +20,13 @@ type engine struct {
 	h   Handler
 	src driver.Source
 
-	mu       sync.Mutex // guards core, lanes, stopping, running, fault
+	mu       sync.Mutex // guards core, lanes, paused, stopping, running, fault
 	cond     *sync.Cond // work, or an end of it
 	core     *keyed.Core[*item]
 	lanes    map[string]*lane
-	stopping bool // nothing new begins
-	halted   bool // nothing at all
+	paused   map[string]*lane // those of lanes that wait for room
+	stopping bool             // nothing new begins
+	halted   bool             // nothing at all
 	running  int
 	health   health
 	suspects int   // lanes under suspicion: one message at a time
@@ -80,6 +81,7 @@ func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
 			Backoff: func(int, string) time.Duration { return 0 }, // verdicts carry the wait
 		}),
 		lanes:  make(map[string]*lane),
+		paused: make(map[string]*lane),
 		parked: make(map[string]*parkedKey),
 		kick:   make(chan struct{}, 1),
 	}
@@ -208,6 +210,7 @@ func (e *engine) add(ev driver.Event) {
 	}
 	if !l.paused && !e.core.CanFetch(ev.Lane) {
 		l.paused = true
+		e.paused[l.name] = l
 		e.src.Pause(ev.Lane, true)
 	}
 	e.cond.Broadcast()
@@ -269,10 +272,7 @@ func (e *engine) next(now time.Time) (t keyed.Task[*item], probe, ok bool) {
 // finished lets the lane's next steps happen: more fetching, a commit.
 func (e *engine) finished(l *lane) {
 	e.survived(l)
-	if l.paused && e.core.CanFetch(l.name) {
-		l.paused = false
-		e.src.Pause(l.name, false)
-	}
+	e.resume()
 	if low, epoch, ok := e.core.Low(l.name); ok && epoch == l.epoch && low >= l.committed+commitStride {
 		select {
 		case e.kick <- struct{}{}:
@@ -281,6 +281,18 @@ func (e *engine) finished(l *lane) {
 	}
 	if e.stopping || l.draining {
 		e.cond.Broadcast()
+	}
+}
+
+// resume lets lanes fetch again. Their limits are common ones, so a lane that
+// has nothing left itself may have waited for another. The lock is held.
+func (e *engine) resume() {
+	for name, l := range e.paused {
+		if e.core.CanFetch(name) {
+			l.paused = false
+			delete(e.paused, name)
+			e.src.Pause(name, false)
+		}
 	}
 }
 
@@ -312,7 +324,9 @@ func (e *engine) lose(name string, epoch uint64) {
 	l.cancel()
 	e.trust(l)
 	delete(e.lanes, name)
+	delete(e.paused, name)
 	e.core.Revoke(name)
+	e.resume()
 }
 
 // gap halts or goes on, as configured. It is never silent.

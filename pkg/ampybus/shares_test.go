@@ -60,6 +60,34 @@ func TestMembersWithSharesApplyEachKeyInOrderOnce(t *testing.T) {
 	})
 }
 
+// The limits are common to all lanes: one that has nothing left of its own must
+// go on when another makes room.
+func TestLanesThatWaitForEachOthersRoomGoOn(t *testing.T) {
+	for _, limit := range []int{1, 2, 5, 40} {
+		inWorld(t, func(w *world) {
+			const keys, each = 40, 200 // several events for each lane
+			for n := range each {
+				for k := range keys {
+					w.publish(ordersTopic, fmt.Sprint("k", k), fmt.Sprint(n))
+				}
+			}
+			var got effects
+			c := ordersShared("g", 8)
+			c.MaxItems, c.Workers = limit, 3
+			stop := w.consume(c, func(_ context.Context, m *ampybus.Message) error {
+				time.Sleep(time.Millisecond)
+				got.add(m)
+				return nil
+			})
+			settle(time.Hour)
+			w.mustStop(stop)
+			if got.count() != keys*each {
+				t.Errorf("with room for %d messages %d of %d were handled", limit, got.count(), keys*each)
+			}
+		})
+	}
+}
+
 func TestAnotherNumberOfSharesIsAnError(t *testing.T) {
 	inWorld(t, func(w *world) {
 		nothing := func(context.Context, *ampybus.Message) error { return nil }
