@@ -83,10 +83,9 @@ func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.Stre
 	if sameStream && e.Floor <= info.State.LastSeq+1 {
 		return e.Floor, nil
 	}
-	floor := info.State.LastSeq + 1
-	if !sameStream {
-		floor = max(info.State.FirstSeq, 1)
-	}
+	// Which records are new cannot be told: positions were given out again. All
+	// are delivered, and consumers drop what they know.
+	floor := max(info.State.FirstSeq, 1)
 	err := l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born, x.Epoch = floor, info.Created, x.Epoch+1 })
 	if err != nil {
 		return 0, err
