@@ -1,6 +1,10 @@
 package drivertest
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
 
 func flowPromises() []Promise {
 	return []Promise{
@@ -18,6 +22,11 @@ func flowPromises() []Promise {
 			"PauseStopsOneLaneOnly",
 			"Pausing a lane stops its records and no other's; resuming goes on where it stopped.",
 			pauseStopsOneLaneOnly,
+		},
+		{
+			"PauseEndsWithOwnership",
+			"A lane that was paused when its owner lost it delivers when the same member owns it again.",
+			pauseEndsWithOwnership,
 		},
 	}
 }
@@ -84,4 +93,16 @@ func pauseStopsOneLaneOnly(e *env) {
 	if vs, want := ofKey(deliveries(m.takes(12)), "o"), names("o", 0, 6); !slices.Equal(vs, want) {
 		e.Errorf("the resumed lane brought %v, want %v", vs, want)
 	}
+}
+
+func pauseEndsWithOwnership(e *env) {
+	tr := e.connect()
+	m := e.join(tr, group("g", "m", allOrders))
+	e.publish(tr, records(ordersA, "k", 0, 3))
+	m.src.Pause(m.takes(3)[0].lane, true)
+	heal := e.broker.Cut(e.T, tr)
+	m.sees("the loss of its lane", driver.Lost)
+	heal()
+	e.publish(e.connect(), records(ordersA, "k", 3, 3))
+	m.takesValues(names("k", 0, 6))
 }

@@ -98,6 +98,7 @@ func (l *lane) reign() {
 func (l *lane) tenure(epoch uint64) (again bool) {
 	ctx, end := context.WithCancelCause(l.s.ctx)
 	work, stop := context.WithCancel(ctx)
+	l.gate.set(false)
 	var keeper sync.WaitGroup
 	keeper.Go(func() { end(l.lease.keep(ctx, epoch, l.lift, l.s.trouble)) })
 	keeper.Go(func() { l.s.untilMoved(work, l.name); stop() })
