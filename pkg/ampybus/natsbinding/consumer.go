@@ -178,13 +178,38 @@ func (d *durable) rewind(ctx context.Context, floor uint64) error {
 }
 
 func (d *durable) remake(ctx context.Context, floor uint64) error {
+	if err := d.remove(ctx); err != nil {
+		return err
+	}
+	return d.makeAt(ctx, floor)
+}
+
+// remakeBehind makes the durable again behind everything stored until at. It
+// returns the position where that is, with errLogChanged.
+func (d *durable) remakeBehind(ctx context.Context, at time.Time) (floor uint64, err error) {
+	if err := d.remove(ctx); err != nil {
+		return 0, err
+	}
+	c := d.config()
+	if !at.IsZero() {
+		from := at.Add(1)
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
+	}
+	info, err := d.create(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	return info.AckFloor.Stream + 1, errLogChanged
+}
+
+func (d *durable) remove(ctx context.Context) error {
 	err := d.t.guard(ctx, "$JS.API.CONSUMER.DELETE."+d.stream, func(ctx context.Context) error {
 		return d.t.js.DeleteConsumer(ctx, d.stream, d.name)
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return requestError("delete durable "+d.name+" of "+d.stream, err)
 	}
-	return d.makeAt(ctx, floor)
+	return nil
 }
 
 func (d *durable) makeAt(ctx context.Context, floor uint64) error {

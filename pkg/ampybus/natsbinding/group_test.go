@@ -174,54 +174,77 @@ func TestStreamMadeAgainIsReadFromItsBeginning(t *testing.T) {
 	}
 }
 
-// A server that lost the end of a stream gives its positions to new records:
-// a group that had been further must not wait for its old position to come.
-func TestStreamThatLostItsEndIsReadFromThere(t *testing.T) {
+// lossyServer keeps a copy of the orders' stream and can go back to it, as a
+// server does that lost power before it synced.
+type lossyServer struct {
+	*broker
+	t             *testing.T
+	stream, saved string
+}
+
+func startLossy(t *testing.T) *lossyServer {
 	b := startBroker(t, Config{})
-	tr := b.Connect(t)
-	publishNumbers(t, tr, testTopic, 0, 5)
-	m := join(t, tr, driver.GroupConfig{Pattern: "ampy.dev.orders.>"})
-	first := m.expect(driver.Assigned)
-	ev, _ := m.takes(5)
-	m.commits(ev, 6)
-
-	b.srv.Close()
-	streams := filepath.Join(b.conf.StoreDir, "jetstream", "$G", "streams")
-	saved := filepath.Join(t.TempDir(), "saved")
-	copyDir(t, filepath.Join(streams, "AMPY_DEV_ORDERS"), saved)
-	b.start(t)
-	publishUntilStored(t, tr, "5")
-	publishUntilStored(t, tr, "6")
-	for end := uint64(0); end < 8; {
-		ev = m.next()
-		if ev.Kind == driver.Records {
-			end = ev.Records[len(ev.Records)-1].Pos + 1
-		}
-	}
-	m.commits(ev, 8)
-
-	b.srv.Close()
-	if err := os.RemoveAll(filepath.Join(streams, "AMPY_DEV_ORDERS")); err != nil {
-		t.Fatal(err)
-	}
-	copyDir(t, saved, filepath.Join(streams, "AMPY_DEV_ORDERS"))
-	b.start(t)
-	publishUntilStored(t, tr, "new")
-	var last driver.Delivery
-	for string(last.Value) != "new" {
-		if ev = m.next(); ev.Kind == driver.Records {
-			last = ev.Records[len(ev.Records)-1]
-		}
-	}
-	if ev.Epoch <= first.Epoch || last.Pos != 6 {
-		t.Errorf("after the loss: %+v", ev)
+	return &lossyServer{
+		broker: b, t: t, saved: filepath.Join(t.TempDir(), "saved"),
+		stream: filepath.Join(b.conf.StoreDir, "jetstream", "$G", "streams", "AMPY_DEV_ORDERS"),
 	}
 }
 
-func copyDir(t *testing.T, from, to string) {
-	t.Helper()
+func (s *lossyServer) save() {
+	s.t.Helper()
+	s.srv.Close()
+	s.copy(s.stream, s.saved)
+	s.start(s.t)
+}
+
+func (s *lossyServer) lose() {
+	s.t.Helper()
+	s.srv.Close()
+	if err := os.RemoveAll(s.stream); err != nil {
+		s.t.Fatal(err)
+	}
+	s.copy(s.saved, s.stream)
+	s.start(s.t)
+}
+
+func (s *lossyServer) copy(from, to string) {
+	s.t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
+	}
+}
+
+// A server that lost the end of a stream gives its positions to new records: a
+// group that had been further must neither wait for its old position to come
+// nor pass over what has it now.
+func TestStreamThatLostItsEndIsReadFromThere(t *testing.T) {
+	for name, refill := range map[string]int{"not filled again": 1, "filled again": 4} {
+		t.Run(name, func(t *testing.T) {
+			s := startLossy(t)
+			tr := s.Connect(t)
+			publishNumbers(t, tr, testTopic, 0, 5)
+			s.save()
+			publishUntilStored(t, tr, "5")
+			publishNumbers(t, tr, testTopic, 6, 1)
+			m := join(t, tr, driver.GroupConfig{Pattern: "ampy.dev.orders.>"})
+			first := m.expect(driver.Assigned)
+			ev, _ := m.takes(7)
+			m.commits(ev, 8)
+			m.close()
+
+			s.lose()
+			for n := range refill {
+				publishUntilStored(t, tr, fmt.Sprint("new", n))
+			}
+			m = join(t, tr, driver.GroupConfig{Pattern: "ampy.dev.orders.>"})
+			again := m.expect(driver.Assigned)
+			if again.Epoch <= first.Epoch || again.From != 6 {
+				t.Errorf("assigned %+v after %+v", again, first)
+			}
+			if _, vs := m.takes(refill); vs[0] != "new0" {
+				t.Errorf("got %v", vs)
+			}
+		})
 	}
 }
 

@@ -36,6 +36,8 @@ type lane struct {
 
 	io    sync.Mutex // one commit or repositioning at a time
 	epoch uint64     // guarded by io; 0: not the owner, or not in position yet
+	// doubted is since when the stream ends before the group's position; guarded by io.
+	doubted time.Time
 
 	mu     sync.Mutex
 	p      *puller
@@ -47,8 +49,12 @@ type lane struct {
 	passed uint64 // everything below was handed over, or is not this lane's
 }
 
-// mark is a delivered record: its position, and the consumer's sequence.
-type mark struct{ pos, seq uint64 }
+// mark is a delivered record: its position, the consumer's sequence, and when it
+// was stored.
+type mark struct {
+	pos, seq uint64
+	at       time.Time
+}
 
 // span is positions [from, to).
 type span struct{ from, to uint64 }
@@ -222,7 +228,7 @@ func (l *lane) book(as arrivals) (ds []driver.Delivery, holes []span) {
 	n := 0
 	for i := range as.records {
 		d := &as.records[i]
-		m := mark{d.Pos, as.notes[i].seq}
+		m := mark{d.Pos, as.notes[i].seq, d.StoredAt}
 		switch {
 		case m.pos < l.floor:
 			l.ackTo = later(l.ackTo, m)

@@ -2,7 +2,9 @@ package natsbinding
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sort"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -67,8 +69,8 @@ func (l *lane) pullConfig() pullConfig {
 }
 
 // findFloor reads the group's position from the lease entry; on first use from
-// the durable. It refuses positions of another stream: with a new epoch the
-// lane begins again in the one that is there.
+// the durable. It refuses positions of another stream, or of an end that the
+// stream lost: with a new epoch the lane begins again in the one that is there.
 func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.StreamInfo) (uint64, error) {
 	e := l.lease.current()
 	if e.Floor == 0 {
@@ -79,19 +81,17 @@ func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.Stre
 		e.Floor = durable.AckFloor.Stream + 1
 		return e.Floor, l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born = e.Floor, info.Created })
 	}
-	sameStream := e.Born.Equal(info.Created)
-	if sameStream && e.Floor <= info.State.LastSeq+1 {
-		return e.Floor, nil
+	floor, err := l.confirm(ctx, e, info)
+	if !errors.Is(err, errLogChanged) {
+		return floor, err
 	}
-	// Which records are new cannot be told: positions were given out again. All
-	// are delivered, and consumers drop what they know.
-	floor := max(info.State.FirstSeq, 1)
-	err := l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born, x.Epoch = floor, info.Created, x.Epoch+1 })
-	if err != nil {
-		return 0, err
+	failed := l.lease.update(ctx, epoch, func(x *leaseEntry) {
+		x.Floor, x.Born, x.Epoch, x.Last, x.At = floor, info.Created, x.Epoch+1, 0, time.Time{}
+	})
+	if failed != nil {
+		return 0, failed
 	}
-	return 0, fmt.Errorf("lane %s: %w: the group was at %d of the stream of %s, which now is of %s and ends at %d",
-		l.name, errLogChanged, e.Floor, e.Born.Format(time.RFC3339), info.Created.Format(time.RFC3339), info.State.LastSeq)
+	return 0, fmt.Errorf("lane %s: %w: the group was at %d and goes on at %d", l.name, err, e.Floor, floor)
 }
 
 // dropPuller ends delivery. The io lock is held.
@@ -129,9 +129,13 @@ func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
 		return driver.ErrFenced
 	}
 	if low > l.lease.current().Floor || fenceless() {
+		newest := l.newestBelow(low)
 		err := l.lease.update(ctx, epoch, func(e *leaseEntry) {
 			if low > e.Floor {
 				e.Floor, e.Crashes, e.Started = low, 0, 0
+			}
+			if newest.pos > e.Last {
+				e.Last, e.At = newest.pos, newest.at
 			}
 		})
 		if err != nil {
@@ -154,6 +158,17 @@ func (l *lane) begin(ctx context.Context, epoch, pos uint64) error {
 		return driver.ErrFenced
 	}
 	return l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Started = pos })
+}
+
+// newestBelow is the newest delivered record below low; zero when none is open.
+func (l *lane) newestBelow(low uint64) mark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := sort.Search(len(l.open), func(i int) bool { return l.open[i].pos >= low })
+	if n == 0 {
+		return mark{}
+	}
+	return l.open[n-1]
 }
 
 // finish forgets the records below low.

@@ -2,7 +2,6 @@ package natsbinding
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,37 +93,6 @@ func (k *track) newest(ctx context.Context, info *jetstream.StreamInfo) (last ui
 		last = max(last, pos)
 	}
 	return last, nil
-}
-
-// newestOn asks a stream's leader for its newest record on a subject; 0: none.
-func (t *Transport) newestOn(ctx context.Context, stream, subject string) (pos uint64, err error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
-	if err != nil {
-		return 0, err
-	}
-	var answer struct {
-		Message struct {
-			Seq uint64 `json:"seq"`
-		} `json:"message"`
-		Error *apiError `json:"error"`
-	}
-	api := "$JS.API.STREAM.MSG.GET." + stream
-	err = t.guard(ctx, api, func(ctx context.Context) error {
-		m, err := t.nc.RequestWithContext(ctx, api, request)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(m.Data, &answer)
-	})
-	switch {
-	case err != nil:
-		return 0, requestError("find the newest record on "+subject, err)
-	case answer.Error != nil && answer.Error.ErrCode == codeNoMessage:
-		return 0, nil
-	case answer.Error != nil:
-		return 0, fmt.Errorf("find the newest record on %s: %w", subject, answer.Error)
-	}
-	return answer.Message.Seq, nil
 }
 
 // open makes the consumer on the server, at the position that is due.
