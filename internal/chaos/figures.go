@@ -32,7 +32,7 @@ func (s *Scene) Figures(page, name, faults string, r *ampytest.Report) {
 		text, err = withRow(string(text), name, row)
 	}
 	if err == nil {
-		err = os.WriteFile(page, text, 0o600)
+		err = os.WriteFile(page, text, 0o600) //nolint:gosec // the page that its caller names
 	}
 	if err != nil {
 		s.TB.Errorf("write figures to %s: %v", page, err)

@@ -109,6 +109,7 @@ func (m *member) apply(ev driver.Event) {
 	}
 }
 
+// lane is what the member holds of a lane. The lock is held.
 func (m *member) lane(name string) *holding {
 	l := m.lanes[name]
 	if l == nil {

@@ -273,9 +273,10 @@ func joinerWaitsForDraining(e *env) {
 			}
 		}
 	}()
-	b.await("the lane that was drained", func() bool { return b.lane(ev.Lane).owned })
-	if h := b.lane(ev.Lane); h.epoch <= ev.Epoch || h.next < low[ev.Lane] {
-		e.Errorf("the joiner has %s as %+v, want a later epoch than %d and position %d", ev.Lane, *h, ev.Epoch, low[ev.Lane])
+	var h holding
+	b.await("the lane that was drained", func() bool { h = *b.lane(ev.Lane); return h.owned })
+	if h.epoch <= ev.Epoch || h.next < low[ev.Lane] {
+		e.Errorf("the joiner has %s as %+v, want a later epoch than %d and position %d", ev.Lane, h, ev.Epoch, low[ev.Lane])
 	}
 	if err := src.Commit(e.ctx(), ev.Lane, ev.Epoch, low[ev.Lane]); !errors.Is(err, driver.ErrFenced) {
 		e.Errorf("commit after Done: %v, want %v", err, driver.ErrFenced)

@@ -24,7 +24,12 @@ func (v *venue) consumeWith(commitEvery time.Duration, e func(context.Context, *
 		}, in.Handler(e))
 	}()
 	stop = func() { cancel(); v.must(<-done); v.must(bus.Close()) }
-	crash = func() { t.Crash(); cancel(); <-done; _ = bus.Close() }
+	crash = func() {
+		t.Crash()
+		cancel()
+		v.t.Logf("the crashed member ended with: %v", <-done)
+		_ = bus.Close()
+	}
 	return stop, crash
 }
 

@@ -49,8 +49,14 @@ type broker struct {
 
 	mu      sync.Mutex
 	conf    natsserver.Config
-	srv     *natsserver.Server
+	srv     runningServer
 	proxies map[driver.Transport]*brokertest.Proxy
+}
+
+// runningServer is embedded, or an executable of another version.
+type runningServer interface {
+	URL() string
+	Close()
 }
 
 func startBroker(tb testing.TB, base Config) *broker {
@@ -66,6 +72,10 @@ func startBroker(tb testing.TB, base Config) *broker {
 
 func (b *broker) start(tb testing.TB) {
 	tb.Helper()
+	if os.Getenv(brokertest.BinaryEnv) != "" {
+		b.srv = brokertest.StartBinary(tb, b.conf.Port, b.conf.StoreDir)
+		return
+	}
 	srv, err := natsserver.Start(b.conf)
 	if err != nil {
 		tb.Fatal(err)

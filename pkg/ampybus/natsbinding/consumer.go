@@ -184,6 +184,19 @@ func (d *durable) remake(ctx context.Context, floor uint64) error {
 	return d.makeAt(ctx, floor)
 }
 
+// floorOf is the position at which a durable would begin for a new owner. A
+// durable that nobody has used tells it as what it has delivered; servers before
+// 2.14 leave its acknowledgement floor at zero.
+func floorOf(info *jetstream.ConsumerInfo) uint64 {
+	switch {
+	case info.AckFloor.Stream > 0:
+		return info.AckFloor.Stream + 1
+	case info.Delivered.Consumer == 0:
+		return info.Delivered.Stream + 1
+	}
+	return max(info.Config.OptStartSeq, 1)
+}
+
 // remakeBehind makes the durable again behind everything stored until at. It
 // returns the position where that is, with errLogChanged.
 func (d *durable) remakeBehind(ctx context.Context, at time.Time) (floor uint64, err error) {
@@ -199,7 +212,7 @@ func (d *durable) remakeBehind(ctx context.Context, at time.Time) (floor uint64,
 	if err != nil {
 		return 0, err
 	}
-	return info.AckFloor.Stream + 1, errLogChanged
+	return floorOf(info), errLogChanged
 }
 
 func (d *durable) remove(ctx context.Context) error {

@@ -117,3 +117,13 @@ func hasCode(err error, code int) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && int(api.ErrorCode) == code
 }
+
+// electing reports that a cluster refused because it has no leader right now:
+// it answers again by itself.
+func electing(err error) bool {
+	var ack *apiError
+	if errors.As(err, &ack) {
+		return ack.ErrCode == codeClusterNotAvail || ack.ErrCode == codeNotLeader
+	}
+	return hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
+}

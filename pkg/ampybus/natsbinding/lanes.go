@@ -82,7 +82,7 @@ func (t *Transport) groupState(ctx context.Context, group string, share, shares 
 		return false, requestError("read durable "+name+" of "+s.Log, err)
 	}
 	s.Lane = driver.LaneOf(s.Log, share, shares)
-	s.Committed = info.AckFloor.Stream + 1
+	s.Committed = floorOf(info)
 	// What of it belongs to other shares is not known without reading it.
 	s.Pending = (info.NumPending + uint64(info.NumAckPending) + uint64(shares) - 1) / uint64(shares)
 	return true, t.leaseState(ctx, group, s)

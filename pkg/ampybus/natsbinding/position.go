@@ -78,7 +78,7 @@ func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.Stre
 		if err != nil {
 			return 0, err
 		}
-		e.Floor = durable.AckFloor.Stream + 1
+		e.Floor = floorOf(durable)
 		return e.Floor, l.lease.update(ctx, epoch, func(x *leaseEntry) { x.Floor, x.Born = e.Floor, info.Created })
 	}
 	floor, err := l.confirm(ctx, e, info)

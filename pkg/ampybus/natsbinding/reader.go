@@ -21,6 +21,9 @@ const (
 	readerExpiry = 10 * time.Second
 	// readerGone is how long the server keeps a reader that disappeared.
 	readerGone = 30 * time.Second
+	// electionWait is how long a new reader waits for a cluster that is between
+	// two leaders: an election there took up to 7.4 s.
+	electionWait = 10 * time.Second
 	// nextRecords bounds what one Next returns.
 	nextRecords = 1024
 )
@@ -53,11 +56,9 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 	}
 	r := &reader{t: t, c: c, end: c.End, wake: make(chan struct{}, 1), names: make(map[string]bool)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	infos, err := t.overlapping(ctx, c.Pattern)
-	for _, info := range infos {
-		if err == nil {
-			err = r.add(ctx, info, true)
-		}
+	err := r.addAll(ctx, true)
+	for began := time.Now(); electing(err) && time.Since(began) < electionWait && ctx.Err() == nil; err = r.addAll(ctx, true) {
+		pause(ctx, retryWait)
 	}
 	if err == nil && !t.adopt(r) {
 		err = driver.ErrClosed
@@ -83,6 +84,20 @@ func checkWindow(c driver.ReadConfig) error {
 }
 
 func (r *reader) follows() bool { return r.c.Follow || r.c.New }
+
+// addAll begins to read the streams that are there and not read yet.
+func (r *reader) addAll(ctx context.Context, first bool) error {
+	infos, err := r.t.overlapping(ctx, r.c.Pattern)
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
+		if err := r.add(ctx, info, first); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // add begins to read a stream. first: it was there when Read was called.
 func (r *reader) add(ctx context.Context, info *jetstream.StreamInfo, first bool) error {
@@ -148,13 +163,7 @@ func (r *reader) watchStreams() {
 		case <-tick.C:
 		case <-look:
 		}
-		infos, err := r.t.overlapping(r.ctx, r.c.Pattern)
-		for _, info := range infos {
-			if err == nil {
-				err = r.add(r.ctx, info, false)
-			}
-		}
-		if err != nil && r.ctx.Err() == nil {
+		if err := r.addAll(r.ctx, false); err != nil && r.ctx.Err() == nil {
 			r.t.log.Warn("nats: reader cannot look for new streams", "pattern", r.c.Pattern, "error", err)
 		}
 	}

@@ -207,7 +207,7 @@ func (r *roster) durableFloor(ctx context.Context, stream, lane string) (uint64,
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	return info.AckFloor.Stream + 1, s.Created, nil
+	return floorOf(info), s.Created, nil
 }
 
 // openLane gives a new lane its position. A lane that nobody had a position for
