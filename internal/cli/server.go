@@ -31,7 +31,7 @@ disk every two minutes, and a power cut loses acknowledged messages.`,
   ampybusctl server --store-dir ./nats-data --sync-always --port 4333`,
 	}
 	fs := cmd.Flags()
-	fs.Var(&f.port, "port", "port to listen on; 0 for any that is free (default 4222)")
+	fs.Var(&f.port, "port", "port to listen on; 0 for any that is free")
 	fs.StringVar(&f.host, "host", "127.0.0.1", "`ADDRESS` to listen on; 0.0.0.0 lets other machines in")
 	fs.StringVar(&f.storeDir, "store-dir", "", "`DIR` that keeps the data")
 	fs.BoolVar(&f.syncAlways, "sync-always", false, "acknowledge a message only when it is on the disk")

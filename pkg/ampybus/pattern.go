@@ -1,6 +1,10 @@
 package ampybus
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/AmpyFin/ampy-bus/internal/wildcard"
+)
 
 // Pattern selects topics: a topic whose tokens may be "*" (one token) and whose
 // last may be ">" (one or more). The zero Pattern matches nothing.
@@ -33,21 +37,7 @@ func (p Pattern) Match(topic string) bool {
 	if !p.wild {
 		return p.text != "" && p.text == topic
 	}
-	pat := p.text
-	for {
-		pt, pRest, pMore := strings.Cut(pat, ".")
-		if pt == ">" {
-			return topic != ""
-		}
-		tt, tRest, tMore := strings.Cut(topic, ".")
-		if tt == "" || (pt != "*" && pt != tt) || pMore != tMore {
-			return false
-		}
-		if !pMore {
-			return true
-		}
-		pat, topic = pRest, tRest
-	}
+	return wildcard.Match(p.text, topic)
 }
 
 // Scopes lists the environments and domains that the pattern can touch, with

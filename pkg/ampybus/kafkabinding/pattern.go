@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/AmpyFin/ampy-bus/internal/wildcard"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -55,55 +56,24 @@ func domainTopic(topic string) string {
 	return ""
 }
 
-// pattern is a bus topic whose tokens may be "*" (one) and the last ">" (one or
-// more).
+// pattern selects bus topics.
 type pattern struct {
 	text   string
 	tokens []string
-	plain  bool // no wildcard
 	whole  bool // every topic of a Kafka topic that it overlaps matches
 }
 
 func parsePattern(s string) (pattern, error) {
-	p := pattern{text: s, tokens: strings.Split(s, "."), plain: true}
-	for i, tok := range p.tokens {
-		switch tok {
-		case "":
-			return pattern{}, fmt.Errorf("pattern %q has an empty token: %w", s, driver.ErrConfig)
-		case ">":
-			if i != len(p.tokens)-1 {
-				return pattern{}, fmt.Errorf("pattern %q goes on behind \">\": %w", s, driver.ErrConfig)
-			}
-			p.plain = false
-		case "*":
-			p.plain = false
-		}
+	if err := wildcard.Check(s); err != nil {
+		return pattern{}, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
+	p := pattern{text: s, tokens: strings.Split(s, ".")}
 	n := len(p.tokens)
 	p.whole = n <= logTokens+1 && p.tokens[n-1] == ">"
 	return p, nil
 }
 
-func (p pattern) matches(topic string) bool {
-	if p.plain {
-		return topic == p.text
-	}
-	rest, more := topic, true
-	for _, want := range p.tokens {
-		if !more {
-			return false
-		}
-		if want == ">" {
-			return true
-		}
-		var tok string
-		tok, rest, more = strings.Cut(rest, ".")
-		if want != "*" && want != tok {
-			return false
-		}
-	}
-	return !more
-}
+func (p pattern) matches(topic string) bool { return wildcard.Match(p.text, topic) }
 
 // covers reports whether a Kafka topic may hold bus topics that match: as a
 // domain's topic, or as a bus topic of its own (the full layout).
@@ -111,17 +81,7 @@ func (p pattern) covers(kafkaTopic string) bool {
 	if strings.Count(kafkaTopic, ".") != logTokens-1 {
 		return p.matches(kafkaTopic)
 	}
-	for i, tok := range strings.Split(kafkaTopic, ".") {
-		switch {
-		case i >= len(p.tokens):
-			return false
-		case p.tokens[i] == ">":
-			return true
-		case p.tokens[i] != "*" && p.tokens[i] != tok:
-			return false
-		}
-	}
-	return len(p.tokens) > logTokens
+	return wildcard.Reaches(p.text, kafkaTopic)
 }
 
 // regex matches the Kafka topics that the pattern covers.

@@ -4,23 +4,18 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/AmpyFin/ampy-bus/internal/wildcard"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 // checkPattern refuses what no subject can match. What a topic may look like
 // is the bus's affair.
 func checkPattern(p string) error {
-	tokens := strings.Split(p, ".")
-	for i, t := range tokens {
-		if t == "" {
-			return fmt.Errorf("%w: Pattern: %q has an empty token", driver.ErrConfig, p)
-		}
-		if t == ">" && i < len(tokens)-1 {
-			return fmt.Errorf("%w: Pattern: %q has > before its end; use * for one token", driver.ErrConfig, p)
-		}
-		if strings.ContainsAny(t, " \t\r\n") {
-			return fmt.Errorf("%w: Pattern: %q has a blank", driver.ErrConfig, p)
-		}
+	if err := wildcard.Check(p); err != nil {
+		return fmt.Errorf("%w: %w", driver.ErrConfig, err)
+	}
+	if strings.ContainsAny(p, " \t\r\n") {
+		return fmt.Errorf("%w: pattern %q has a blank", driver.ErrConfig, p)
 	}
 	return nil
 }
