@@ -38,12 +38,15 @@ all: build lint test ## build, lint and test (the default)
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build demo bench
+.PHONY: build demo demo-kafka bench
 build: ## the commands, as static binaries in this directory
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o . ./cmd/...
 
 demo: ## real bars through the whole system on an embedded broker, with a proof at the end
 	$(GO) run ./examples/go/demo
+
+demo-kafka: ## the same on a stand-in for Kafka; BUS=kafka://host:port plays it on a real one
+	$(GO) run ./examples/go/demo $(if $(BUS),--bus $(BUS),--embedded kafka)
 
 bench: ## the benchmarks of every package (BENCH=regexp selects)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...

@@ -3,9 +3,10 @@
 // lost, reordered or applied twice. Without options it needs nothing: it runs a
 // broker of its own.
 //
-//	go run ./examples/go/demo                             all of it
-//	go run ./examples/go/demo --bus nats://localhost:4222 on a broker that runs already
-//	go run ./examples/go/demo oms --bus nats://...        one service on its own
+//	go run ./examples/go/demo                              all of it
+//	go run ./examples/go/demo --embedded kafka             the same on a stand-in for Kafka
+//	go run ./examples/go/demo --bus kafka://localhost:9092 on a broker that runs already
+//	go run ./examples/go/demo oms --bus kafka://...        one service on its own
 //
 // It ends with 0, with 1 on an error, 2 on wrong usage, and 3 when the proof
 // fails.
@@ -25,7 +26,6 @@ import (
 	"github.com/AmpyFin/ampy-bus/examples/data"
 	"github.com/AmpyFin/ampy-bus/examples/go/bars"
 	"github.com/AmpyFin/ampy-bus/examples/go/service"
-	"github.com/AmpyFin/ampy-bus/internal/natsserver"
 )
 
 // Exit codes.
@@ -72,19 +72,21 @@ var errUsage = errors.New("usage")
 
 // options are those of the whole demo.
 type options struct {
-	bus  string
-	bars int
-	pace time.Duration
+	bus      string
+	embedded string
+	bars     int
+	pace     time.Duration
 }
 
 func (o *options) parse(args []string, stderr io.Writer) error {
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&o.bus, "bus", "", "`URL` of a broker that runs already, such as nats://localhost:4222")
+	f.StringVar(&o.bus, "bus", "", "`URL` of a broker that runs already, such as nats://localhost:4222 or kafka://localhost:9092")
+	f.StringVar(&o.embedded, "embedded", "nats", "the `KIND` of the broker that runs here without --bus: nats or kafka")
 	f.IntVar(&o.bars, "bars", 0, "play only the first `N` days of each index, at least 60")
 	f.DurationVar(&o.pace, "pace", 10*time.Millisecond, "time from one trading week to the next")
 	f.Usage = func() {
-		_, _ = fmt.Fprintf(stderr, "usage: demo [--bus URL] [--bars N] [--pace D]\n       demo %s --bus URL\n", serviceNames())
+		_, _ = fmt.Fprintf(stderr, "usage: demo [--bus URL | --embedded KIND] [--bars N] [--pace D]\n       demo %s --bus URL\n", serviceNames())
 		f.PrintDefaults()
 	}
 	if err := f.Parse(args); err != nil {
@@ -96,6 +98,8 @@ func (o *options) parse(args []string, stderr io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return refuse(f, "unexpected argument %q", f.Arg(0))
+	case embedded()[o.embedded] == nil:
+		return refuse(f, "--embedded %s: use nats or kafka", o.embedded)
 	case o.bars != 0 && o.bars < leastBars:
 		return refuse(f, "--bars %d: at least %d, or 0 for all", o.bars, leastBars)
 	case o.pace < 0:
@@ -113,14 +117,13 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
+	lease := leaseOn(o.bus)
 	if o.bus == "" {
-		server, err := natsserver.Start(natsserver.Config{Port: natsserver.RandomPort})
-		if err != nil {
+		var stop func()
+		if o.bus, stop, err = embedded()[o.embedded](stdout); err != nil {
 			return err
 		}
-		defer server.Close()
-		o.bus = server.URL()
-		_, _ = fmt.Fprintf(stdout, "embedded nats-server with JetStream at %s\n", o.bus)
+		defer stop()
 	}
 	open, err := service.Dial(o.bus)
 	if err != nil {
@@ -131,7 +134,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		Open: open, Weeks: weeks, Pace: o.pace, Out: stdout,
 		Config: service.Config{
 			Env: "dev", RunID: now.Format("20060102t150405"),
-			Since: now.Add(-clockSlack), Lease: positionsLease,
+			Since: now.Add(-clockSlack), Lease: lease,
 		},
 	}
 	s.StartPositions = s.child(o.bus, stderr)
@@ -143,6 +146,4 @@ const (
 	leastBars = 60
 	// clockSlack covers the difference between this clock and the broker's.
 	clockSlack = time.Minute
-	// positionsLease is how long a killed instance keeps its successor waiting.
-	positionsLease = 2 * time.Second
 )

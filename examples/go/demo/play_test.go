@@ -14,6 +14,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/examples/go/bars"
 	"github.com/AmpyFin/ampy-bus/examples/go/positions"
 	"github.com/AmpyFin/ampy-bus/examples/go/service"
+	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/membinding"
@@ -27,9 +28,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestDemoOnARealBrokerWithAKilledProcessProvesItself(t *testing.T) {
+func TestDemoWithAKilledProcessProvesItself(t *testing.T) {
+	for kind := range embedded() {
+		t.Run(kind, func(t *testing.T) { provesItself(t, "--embedded", kind) })
+	}
+}
+
+func TestDemoOnRealKafkaProvesItself(t *testing.T) {
+	provesItself(t, "--bus", "kafka://"+brokertest.StartKafka(t, 1).Addrs()[0])
+}
+
+func provesItself(t *testing.T, on ...string) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--bars", "60", "--pace", "2ms"}, &stdout, &stderr)
+	code := run(t.Context(), append(on, "--bars", "60", "--pace", "2ms"), &stdout, &stderr)
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s\n%s", code, &stdout, &stderr)
 	}
@@ -45,7 +57,7 @@ func TestDemoOnARealBrokerWithAKilledProcessProvesItself(t *testing.T) {
 
 func TestWrongUsageIsRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"--bars", "10"}, {"--bars", "-1"}, {"--pace", "-1s"}, {"--nonsense"}, {"nonsense"}, {"oms", "--since", "yesterday"},
+		{"--bars", "10"}, {"--bars", "-1"}, {"--pace", "-1s"}, {"--nonsense"}, {"--embedded", "rabbit"}, {"nonsense"}, {"oms", "--since", "yesterday"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), args, &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {
@@ -55,10 +67,12 @@ func TestWrongUsageIsRefused(t *testing.T) {
 }
 
 func TestUnreachableBrokerIsAnErrorThatSaysWhatToDo(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--bars", "60", "--bus", "nats://127.0.0.1:1"}, &stdout, &stderr)
-	if code != exitError || !strings.Contains(stderr.String(), "start one with") {
-		t.Errorf("exit %d, stderr %q", code, &stderr)
+	for _, url := range []string{"nats://127.0.0.1:1", "kafka://127.0.0.1:1"} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"--bars", "60", "--bus", url}, &stdout, &stderr)
+		if code != exitError || !strings.Contains(stderr.String(), "start ") {
+			t.Errorf("%s: exit %d, stderr %q", url, code, &stderr)
+		}
 	}
 }
 
@@ -78,7 +92,7 @@ func play(t *testing.T, tamper func(driver.Transport) driver.Transport, judge fu
 				return memory.Connect(ampybus.Options{Observer: o}), nil
 			},
 			Weeks: weeks, Pace: 10 * time.Millisecond, Out: t.Output(),
-			Config: service.Config{Env: "dev", RunID: "test", Lease: positionsLease},
+			Config: service.Config{Env: "dev", RunID: "test", Lease: shortLease},
 		}
 		s.StartPositions = func(ctx context.Context, name string) (Instance, error) {
 			return startInMemory(ctx, s.Config, name, memory, tamper), nil

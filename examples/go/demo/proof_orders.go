@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	commonv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/common/v1"
@@ -42,7 +44,7 @@ func everyOrderHasItsDecision(e *Evidence) (string, error) {
 		return "", err
 	}
 	last := make(map[string]time.Time)
-	for _, o := range unique(e.Orders) {
+	for _, o := range byTime(unique(e.Orders)) {
 		key := dayOf(o.Payload.GetSecurity(), o.Payload.GetCreatedAt())
 		d, ok := decisions[key]
 		if !ok || d.Payload.GetAction() == commonv1.ActionType_ACTION_TYPE_HOLD || d.StoredAt.After(o.StoredAt) {
@@ -55,6 +57,17 @@ func everyOrderHasItsDecision(e *Evidence) (string, error) {
 		last[key.security] = at
 	}
 	return fmt.Sprintf("orders     %d orders, each under one id, stored behind its decision and in its order", len(orders)), nil
+}
+
+// byTime are the orders as they were stored. They lie in several logs where a
+// broker parts them by key; what was stored in one tick of its clock has no
+// order then, and gets that of creation.
+func byTime(orders []Stored[*ordersv1.OrderRequest]) []Stored[*ordersv1.OrderRequest] {
+	slices.SortStableFunc(orders, func(a, b Stored[*ordersv1.OrderRequest]) int {
+		return cmp.Or(a.StoredAt.Compare(b.StoredAt),
+			a.Payload.GetCreatedAt().AsTime().Compare(b.Payload.GetCreatedAt().AsTime()))
+	})
+	return orders
 }
 
 // executions are the fills by their execution id, each once.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	barsv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/bars/v1"
 	commonv1 "github.com/AmpyFin/ampy-proto/v2/gen/go/ampy/common/v1"
@@ -61,7 +62,7 @@ func TestProofFailsOnTamperedEvidence(t *testing.T) {
 		{"a decision is lost", func(e *Evidence) { e.Signals = slices.DeleteFunc(slices.Clone(e.Signals), isLastDecision(e)) }, "was scored and not decided"},
 		{"an order is lost", func(e *Evidence) { e.Orders = without(e.Orders, e.Orders[1].Headers.MessageID) }, "has no order before it"},
 		{"an order is placed twice", func(e *Evidence) { e.Orders = append(slices.Clone(e.Orders), renamed(e.Orders[1])) }, "as two different messages"},
-		{"orders change places", func(e *Evidence) { e.Orders = reversed(e.Orders) }, "is stored behind a later one"},
+		{"orders change places", func(e *Evidence) { e.Orders = storedBackwards(e.Orders) }, "is stored behind a later one"},
 		{"a fill is lost", func(e *Evidence) { e.Fills = without(e.Fills, e.Fills[1].Headers.MessageID) }, "ordered"},
 		{"an order is filled twice", func(e *Evidence) { e.Fills = append(slices.Clone(e.Fills), executedAgain(e.Fills[1])) }, "ordered"},
 		{"a final snapshot is wrong", func(e *Evidence) { e.Snapshots = replace(e.Snapshots, len(e.Snapshots)-1, oneMore) }, "the final snapshot has"},
@@ -124,6 +125,18 @@ func replace[T proto.Message](all []Stored[T], i int, change func(T)) []Stored[T
 func swapped[T proto.Message](all []Stored[T], i, j int) []Stored[T] {
 	all = slices.Clone(all)
 	all[i], all[j] = all[j], all[i]
+	return all
+}
+
+// storedBackwards are records whose times of storing fall, all behind the last.
+func storedBackwards[T proto.Message](all []Stored[T]) []Stored[T] {
+	all = slices.Clone(all)
+	last := all[len(all)-1].StoredAt
+	for i := range all {
+		m := all[i].Message.Clone()
+		m.StoredAt = last.Add(time.Duration(len(all)-i) * time.Second)
+		all[i].Message = m
+	}
 	return all
 }
 

@@ -14,10 +14,11 @@ package service
 import (
 	"context"
 	"fmt"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
 
@@ -65,19 +66,20 @@ type Run func(ctx context.Context, bus *ampybus.Bus, c Config) error
 type Opener func(o ampybus.Observer) (*ampybus.Bus, error)
 
 // Dial makes the Opener of a broker's URL. The scheme alone chooses the broker:
-// nats or tls.
-func Dial(rawURL string) (Opener, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("bus URL: %w", err)
-	}
-	switch u.Scheme {
+// nats or tls, kafka or kafka+tls.
+func Dial(url string) (Opener, error) {
+	scheme, _, _ := strings.Cut(url, "://")
+	switch scheme {
 	case "nats", "tls":
 		return func(o ampybus.Observer) (*ampybus.Bus, error) {
-			return natsbinding.Connect(natsbinding.Config{URL: rawURL, Bus: ampybus.Options{Observer: o}})
+			return natsbinding.Connect(natsbinding.Config{URL: url, Bus: ampybus.Options{Observer: o}})
+		}, nil
+	case "kafka", "kafka+tls":
+		return func(o ampybus.Observer) (*ampybus.Bus, error) {
+			return kafkabinding.Connect(kafkabinding.Config{Brokers: []string{url}, Bus: ampybus.Options{Observer: o}})
 		}, nil
 	}
-	return nil, fmt.Errorf("bus URL %q: unknown scheme; write nats://host:port", rawURL)
+	return nil, fmt.Errorf("bus URL %q: unknown scheme; write nats://host:port or kafka://host:port", url)
 }
 
 // Host gives run a bus of its own and publishes its metrics until it has ended.

@@ -60,7 +60,7 @@ func TestDecimalsAreReadExactlyOrNotAtAll(t *testing.T) {
 }
 
 func TestUnknownBrokersAreRefused(t *testing.T) {
-	for _, url := range []string{"", "localhost:4222", "http://localhost", "nats\x00://"} {
+	for _, url := range []string{"", "localhost:4222", "http://localhost", "nats\x00://", "kafka:9092"} {
 		if _, err := Dial(url); err == nil {
 			t.Errorf("Dial(%q) accepts it", url)
 		}

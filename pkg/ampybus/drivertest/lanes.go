@@ -20,6 +20,11 @@ func lanePromises() []Promise {
 			lanesReportLogs,
 		},
 		{
+			"UnmatchedRecordsAreNotPending",
+			"Records that a group's pattern does not match are not pending for it, wherever they stand among those that it matches.",
+			unmatchedRecordsAreNotPending,
+		},
+		{
 			"LanesLeaveNoTrace",
 			"Asking for the lanes of a group that does not exist creates none.",
 			lanesLeaveNoTrace,
@@ -59,6 +64,20 @@ func lanesReportPending(e *env) {
 	m.close()
 	e.publish(tr, records(ordersA, "k", 10, 5))
 	e.laneOf(tr, "g", got[0].lane, func(l driver.LaneState) bool { return l.Pending == 5 && l.Owner == "" })
+}
+
+func unmatchedRecordsAreNotPending(e *env) {
+	tr := e.connect()
+	log := e.published(tr, 10)[0].Log
+	m := e.join(tr, group("g", "m", ordersB))
+	nothing := func(l driver.LaneState) bool { return l.Pending == 0 }
+	e.laneOf(tr, "g", log, nothing)
+	recs := append(records(ordersB, "k", 10, 1), records(ordersA, "k", 11, 5)...)
+	e.publish(tr, recs)
+	got := m.takes(1)
+	e.laneOf(tr, "g", log, func(l driver.LaneState) bool { return l.Pending > 0 })
+	m.commits(got[0])
+	e.laneOf(tr, "g", log, nothing)
 }
 
 func lanesReportLogs(e *env) {

@@ -29,6 +29,9 @@ func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) err
 	if low <= l.committed {
 		return nil
 	}
+	s.mu.Lock()
+	low = l.beyond(low)
+	s.mu.Unlock()
 	c := l.claim
 	c.crashes = 0
 	if c.started <= low { // it is the position plus 1
@@ -164,14 +167,14 @@ func (s *source) release(ctx context.Context, l *lane) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	s.mu.Lock()
-	gone := l.gone
+	gone, low := l.gone, l.beyond(l.committed)
 	s.mu.Unlock()
 	if gone {
 		return
 	}
 	c := l.claim
 	c.open, c.crashes, c.started = false, 0, 0
-	_ = s.write(ctx, l, l.committed, c) // else the next owner counts a crash
+	_ = s.write(ctx, l, low, c) // else the next owner counts a crash
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(l)

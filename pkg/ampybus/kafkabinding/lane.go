@@ -78,6 +78,7 @@ func (l *lane) received(n int) {
 	for i := range l.ahead[:n] {
 		s := &l.ahead[i]
 		if s.gapTo > 0 {
+			l.out = append(l.out, s.gapTo-1) // the member decides when it is behind it
 			continue
 		}
 		l.bytes -= len(s.Value)
@@ -96,6 +97,15 @@ func (l *lane) finished(low uint64) {
 	l.committed = low
 	n := sort.Search(len(l.out), func(i int) bool { return l.out[i] >= low })
 	l.out = l.out[n:]
+}
+
+// beyond extends a finished prefix over what was brought and passed over: the
+// records that the group's pattern does not match.
+func (l *lane) beyond(low uint64) uint64 {
+	if len(l.ahead) > 0 || len(l.out) > 0 && l.out[len(l.out)-1] >= low {
+		return low
+	}
+	return max(low, l.fetched)
 }
 
 // full and roomy say when the feed pauses and goes on.

@@ -76,10 +76,7 @@ func (t *Transport) addBytes(ctx context.Context, states []driver.LaneState) {
 
 // ofGroup keeps the lanes on which the group has a position.
 func (t *Transport) ofGroup(ctx context.Context, group string, topics []string, all []driver.LaneState) ([]driver.LaneState, error) {
-	committed, err := t.adm.FetchOffsetsForTopics(ctx, group, topics...)
-	if err == nil {
-		err = committed.Error()
-	}
+	committed, err := t.positions(ctx, group, topics)
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, nil
 	}
@@ -104,4 +101,25 @@ func (t *Transport) ofGroup(ctx context.Context, group string, topics []string, 
 		states = append(states, s)
 	}
 	return states, nil
+}
+
+// positions are those that a group has committed. While its coordinator moves,
+// or a new cluster makes room for groups, they are asked for again.
+func (t *Transport) positions(ctx context.Context, group string, topics []string) (kadm.OffsetResponses, error) {
+	for {
+		committed, err := t.adm.FetchOffsetsForTopics(ctx, group, topics...)
+		if err == nil {
+			err = committed.Error()
+		}
+		if !isMoving(err) || ctx.Err() != nil {
+			return committed, err
+		}
+		pause(ctx, claimPause)
+	}
+}
+
+// isMoving: no broker coordinates the group at this moment.
+func isMoving(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) ||
+		errors.Is(err, kerr.NotCoordinator)
 }

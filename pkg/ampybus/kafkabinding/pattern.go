@@ -84,6 +84,19 @@ func (p pattern) covers(kafkaTopic string) bool {
 	return wildcard.Reaches(p.text, kafkaTopic)
 }
 
+// home is the one Kafka topic in which the layout puts all that p matches, or ""
+// where there may be several.
+func (p pattern) home(l Layout) string {
+	name := domainTopic(p.text)
+	if l == LayoutFull {
+		name = p.text
+	}
+	if strings.ContainsAny(name, "*>") {
+		return ""
+	}
+	return name
+}
+
 // regex matches the Kafka topics that the pattern covers.
 func (p pattern) regex() string {
 	var forms []string

@@ -118,6 +118,7 @@ func (s *source) open(ctx context.Context) error {
 	if err := s.t.ready(ctx); err != nil {
 		return err
 	}
+	s.settleIn(ctx)
 	var err error
 	if s.starts, err = s.beginnings(ctx); err != nil {
 		return err
@@ -140,8 +141,24 @@ func (s *source) open(ctx context.Context) error {
 	s.work.Go(s.fetch)
 	s.work.Go(s.claimLoop)
 	s.work.Go(s.watch)
+	s.work.Go(s.passLoop)
 	s.awaitJoin(ctx)
 	return nil
+}
+
+// settleIn makes the Kafka topic of a pattern that names one: the group then
+// owns its lanes before the first record, which would else wait until the topic
+// is found. Where that is not possible, whoever publishes makes it.
+func (s *source) settleIn(ctx context.Context) {
+	name := s.p.home(s.t.cfg.Layout)
+	if name == "" || s.t.cfg.NoCreate || !legal(name) {
+		return
+	}
+	short, cancel := context.WithTimeout(ctx, s.t.cfg.AckTimeout)
+	defer cancel()
+	if err := s.t.ensureTopic(short, name); err != nil && ctx.Err() == nil {
+		s.t.log.Info("kafka: the group's topic is not made; it is found when it is there", "topic", name, "reason", err)
+	}
 }
 
 // joinTime bounds how long Open waits for the first assignment.
