@@ -155,7 +155,7 @@ func (e *dialError) Error() string {
 		"TLS.CAFile", "--tls-ca", "TLS.CertFile", "--tls-cert", "TLS.KeyFile", "--tls-key",
 		"TLS.HandshakeFirst", "--tls-first", "CredsFile", "--creds",
 		"NKeySeedFile", "--nkey", "NKeySeed", "--nkey", " URL:", " --nats:", " User:", " --user:",
-		" Pass:", " --pass-file:", " Mechanism:", " --sasl:", " Brokers:", " --brokers:", "correct Brokers", "correct --brokers",
+		" Pass:", " --pass-file:", " Mechanism:", " --sasl:", "User and Pass out", "--user and --pass-file out", " Brokers:", " --brokers:", "correct Brokers", "correct --brokers",
 	).Replace(e.err.Error())
 	switch {
 	case errors.Is(e.err, driver.ErrAuth) && e.broker == "kafka":

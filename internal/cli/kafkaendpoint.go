@@ -102,7 +102,12 @@ func (a *app) address() string {
 // sayKafkaTopic tells where on Kafka the topics of a pattern are: the names that
 // other tools show.
 func (a *app) sayKafkaTopic(pattern string) {
-	if a.reached.OnKafka {
-		fmt.Fprintf(a.err, "[kafka] %s is in the Kafka topic %s\n", terminal.Field(pattern), terminal.Field(kafkaTopicOf(a.address(), pattern)))
+	if !a.reached.OnKafka {
+		return
 	}
+	name, in := kafkaTopicOf(a.address(), pattern), "is in the Kafka topic"
+	if strings.ContainsAny(name, "*>") {
+		in = "is in the Kafka topics that match"
+	}
+	fmt.Fprintf(a.err, "[kafka] %s %s %s\n", terminal.Field(pattern), in, terminal.Field(name))
 }

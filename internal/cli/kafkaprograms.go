@@ -18,10 +18,14 @@ func Kafkabusctl() Program {
 // Kafkainspect looks at Kafka and changes nothing.
 func Kafkainspect() Program {
 	return Program{
-		Name:     "kafkainspect",
-		Kafka:    true,
-		Root:     (*app).inspectKafka,
-		Commands: []Command{(*app).listTopics, (*app).describeTopic, (*app).inspectConsume, (*app).completion, (*app).version},
+		Name:  "kafkainspect",
+		Kafka: true,
+		Root:  (*app).inspectKafka,
+		Commands: []Command{
+			(*app).listTopics, (*app).describeTopic, (*app).inspectConsume,
+			(*app).listGroups, (*app).lag, (*app).offsets,
+			(*app).completion, (*app).version,
+		},
 	}
 }
 

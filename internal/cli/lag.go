@@ -17,7 +17,11 @@ func (a *app) lag() *cobra.Command {
 		Short:   "Show how far behind a durable group is",
 		Example: "  ampybusctl lag --group my-consumer",
 	}
-	cmd.Flags().StringVar(&group, "group", "", "`GROUP`, the name given to sub --durable")
+	given := "sub --durable"
+	if a.prog.Kafka {
+		given = "sub --group"
+	}
+	cmd.Flags().StringVar(&group, "group", "", "`GROUP`, the name given to "+given)
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)
 	return a.command(cmd, func(cmd *cobra.Command) error {

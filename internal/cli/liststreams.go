@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,23 +114,31 @@ func retention(d time.Duration) string {
 }
 
 func (a *app) showStreams(docs []streamDoc) error {
-	rows := make([][]string, 0, len(docs))
-	for _, d := range docs {
-		if a.output == formatJSON {
+	if a.output == formatJSON {
+		for _, d := range docs {
 			if err := a.printJSON(d); err != nil {
 				return err
 			}
-			continue
 		}
-		rows = append(rows, []string{
+		return nil
+	}
+	header := []string{"LOG", "RECORDS", "BYTES", "FIRST", "NEXT"}
+	settings := slices.ContainsFunc(docs, func(d streamDoc) bool { return d.Storage != "" })
+	if settings {
+		header = append(header, "CONSUMERS", "REPLICAS", "STORAGE", "RETENTION", "DEDUPE", "SUBJECTS")
+	}
+	rows := make([][]string, 0, len(docs))
+	for _, d := range docs {
+		row := []string{
 			d.Log, strconv.FormatUint(d.Records, 10), strconv.FormatUint(d.Bytes, 10),
 			strconv.FormatUint(d.First, 10), strconv.FormatUint(d.Next, 10),
-			strconv.Itoa(d.Consumers), strconv.Itoa(d.Replicas), or(d.Storage, "-"), or(d.Retention, "-"), or(d.Window, "-"),
-			or(strings.Join(d.Subjects, ","), "-"),
-		})
+		}
+		if settings {
+			row = append(row, strconv.Itoa(d.Consumers), strconv.Itoa(d.Replicas), or(d.Storage, "-"), or(d.Retention, "-"), or(d.Window, "-"),
+				or(strings.Join(d.Subjects, ","), "-"))
+		}
+		rows = append(rows, row)
 	}
-	if a.output != formatJSON {
-		printTable(a.out, []string{"LOG", "RECORDS", "BYTES", "FIRST", "NEXT", "CONSUMERS", "REPLICAS", "STORAGE", "RETENTION", "DEDUPE", "SUBJECTS"}, rows)
-	}
+	printTable(a.out, header, rows)
 	return nil
 }

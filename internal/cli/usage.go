@@ -19,7 +19,7 @@ func (a *app) command(cmd *cobra.Command, run func(cmd *cobra.Command) error, re
 	cmd.Flags().SortFlags = false
 	cmd.DisableFlagsInUseLine = true
 	cmd.Use += " [flags]"
-	cmd.Example = strings.ReplaceAll(cmd.Example, "ampybusctl ", a.prog.Name+" ")
+	cmd.Example = strings.NewReplacer("ampybusctl ", a.prog.Name+" ", "_ampybusctl", "_"+a.prog.Name).Replace(cmd.Example)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := needFlags(cmd, required); err != nil {
 			return err

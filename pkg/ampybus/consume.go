@@ -274,10 +274,11 @@ func (e *engine) retryBudget(topic string) Retry {
 }
 
 func (e *engine) consumed(m *Message, r Result, reason string, took time.Duration, err error) {
-	e.bus.opts.Observer.Consumed(ConsumeEvent{
-		Group: e.c.Group, Message: m, Result: r, Reason: reason, Took: took,
-		Latency: time.Since(m.Headers.ProducedAt) - took, Err: err,
-	})
+	ev := ConsumeEvent{Group: e.c.Group, Message: m, Result: r, Reason: reason, Took: took, Err: err}
+	if !m.Headers.ProducedAt.IsZero() {
+		ev.Latency = time.Since(m.Headers.ProducedAt) - took
+	}
+	e.bus.opts.Observer.Consumed(ev)
 }
 
 // globalRand is the runtime's random source, safe for concurrent use.

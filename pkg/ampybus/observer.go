@@ -48,7 +48,7 @@ type ConsumeEvent struct {
 	Reason  string        // code of a retry or dead letter
 	Took    time.Duration // the handler's time
 	// Latency is from produced_at to the handler's start; only as good as the
-	// producer's clock.
+	// producer's clock. Zero: the message does not say when it was produced.
 	Latency time.Duration
 	Err     error
 }

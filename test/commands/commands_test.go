@@ -83,6 +83,7 @@ func params(t *testing.T) testscript.Params {
 			}
 			e.Defer(s.Close)
 			e.Setenv("NATS_URL", s.URL())
+			e.Setenv("NATS_ADDR", strings.TrimPrefix(s.URL(), "nats://"))
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("FREE_PORT", strconv.Itoa(brokertest.FreePort(t)))
 			e.Setenv("MONITOR_PORT", strconv.Itoa(brokertest.FreePort(t)))

@@ -47,12 +47,20 @@ func (t *Transport) connectError(err error) error {
 		return say(driver.ErrConfig, "TLS was spoken to a plaintext port: use kafka:// without TLS files, or the broker's TLS port")
 	case strings.Contains(err.Error(), "remote error: tls"):
 		return say(driver.ErrAuth, "the broker refused this client's certificate ("+text+"): set TLS.CertFile and TLS.KeyFile to a pair that it trusts")
+	case errors.As(err, &shake) && isRefusedTalk(err):
+		return say(driver.ErrConfig, "the broker ends the TLS handshake: if it is a plaintext port, use kafka:// without TLS files, or the broker's TLS port")
 	case errors.As(err, &shake):
 		return say(driver.ErrConfig, "no TLS handshake ("+text+"): is it the broker's TLS port?")
+	case errors.Is(err, kerr.IllegalSaslState):
+		return say(driver.ErrConfig, "the broker takes no login on this port: leave User and Pass out, or use its SASL port")
 	case isAuth(err):
 		return say(driver.ErrAuth, text+" ("+c.identity()+")")
 	case c.User != "" && isRefusedTalk(err):
 		return say(driver.ErrAuth, "the broker ended the connection at the "+c.Mechanism+" handshake ("+c.identity()+"): correct the password or the mechanism")
+	case isOtherTalk(err) && strings.Contains(text, "tls alert"):
+		return say(driver.ErrConfig, "plaintext was spoken to a TLS port: use kafka+tls:// (with TLS.CAFile, unless this system trusts its authority), or the broker's plaintext port")
+	case isOtherTalk(err):
+		return say(driver.ErrUnreachable, "what answers there speaks no Kafka ("+text+"): correct Brokers")
 	case errors.As(err, &dns):
 		return say(driver.ErrUnreachable, "the name "+dns.Name+" does not resolve: correct Brokers")
 	case isRefusedTalk(err):
@@ -82,6 +90,11 @@ func isAuth(err error) bool {
 func isRefusedTalk(err error) bool {
 	var first *kgo.ErrFirstReadEOF
 	return errors.As(err, &first) || errors.Is(err, io.EOF) || strings.Contains(err.Error(), "reset by peer")
+}
+
+// isOtherTalk: the first bytes of another protocol were read as a length.
+func isOtherTalk(err error) bool {
+	return strings.Contains(err.Error(), "invalid large response size")
 }
 
 func isTimeout(err error) bool {

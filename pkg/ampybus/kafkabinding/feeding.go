@@ -64,7 +64,7 @@ func (s *source) bring(l *lane, rs []*kgo.Record) {
 			continue
 		}
 		d := decode(r, l.name)
-		if !s.p.matches(d.Topic) {
+		if !s.p.wants(d.Topic) {
 			continue
 		}
 		steps = append(steps, step{Delivery: d})

@@ -75,6 +75,13 @@ func parsePattern(s string) (pattern, error) {
 
 func (p pattern) matches(topic string) bool { return wildcard.Match(p.text, topic) }
 
+// wants reports whether a record is one of the pattern's. A record that does not
+// tell its bus topic goes under the name of its Kafka topic: patterns that want
+// all of that get it, so that somebody finds it wrong.
+func (p pattern) wants(topic string) bool {
+	return p.matches(topic) || p.whole && p.covers(topic)
+}
+
 // covers reports whether a Kafka topic may hold bus topics that match: as a
 // domain's topic, or as a bus topic of its own (the full layout).
 func (p pattern) covers(kafkaTopic string) bool {

@@ -309,7 +309,7 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 			continue
 		}
 		d := decode(rec, k.name)
-		if r.p.matches(d.Topic) && r.within(&d) {
+		if r.p.wants(d.Topic) && r.within(&d) {
 			k.head = append(k.head, d)
 		}
 	}

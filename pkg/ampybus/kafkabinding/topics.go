@@ -183,10 +183,13 @@ func (t *Transport) CreateTopic(ctx context.Context, name string) error {
 		replicas = -1 // the cluster's default.replication.factor
 	}
 	resp, err := t.adm.CreateTopic(ctx, int32(t.cfg.Partitions), replicas, t.topicConfig(name), name)
-	if err != nil {
-		return err
+	if err == nil {
+		err = resp.Err
 	}
-	return resp.Err
+	if err != nil && resp.ErrMessage != "" {
+		return fmt.Errorf("%w (%s)", err, resp.ErrMessage)
+	}
+	return err
 }
 
 // inSync of three or more replicas must hold a record before it is

@@ -73,12 +73,52 @@ func TestNobodyThereIsSaidInTime(t *testing.T) {
 	}
 }
 
-// The partition of a key must be that of ampy-bus 1.x (kafka-go's Hash).
-func TestFNV1aIsThatOfOlderPeers(t *testing.T) {
-	// Values of kafka-go's Hash balancer: int32(fnv1a) % n, made positive.
-	for key, want := range map[string]int32{"": int32(-2128831035), "a": int32(-468965076)} {
-		if got := int32(fnv1a([]byte(key))); got != want {
-			t.Errorf("fnv1a(%q) is %d, want %d", key, got, want)
+// The partition of a key must be that of ampy-bus 1.x, which uses kafka-go's
+// Hash balancer: FNV-1a as a signed number, modulo the partitions, made
+// positive. The first four values are those of kafka-go's own tests; the fourth
+// has the high bit set, where an unsigned remainder would give another one.
+func TestFNV1aLeadsToThePartitionOfOlderPeers(t *testing.T) {
+	byTopic := Config{Partitioner: FNV1a}.partitioner().ForTopic("any")
+	for _, c := range []struct {
+		key        string
+		partitions int
+		want       int
+	}{
+		{"blah", 2, 0},
+		{"blah", 3, 1},
+		{"boop", 3, 2},
+		{"20", 16, 1},
+		{"XNAS.AAPL", 6, 5},
+		{"XNAS.AAPL", 12, 11},
+		{"XNAS.MSFT", 12, 11},
+		{"USD.JPY", 6, 0},
+		{"castle", 6, 3},
+		{"ALPACA-LIVE-01|AAPL.XNAS", 12, 6},
+		{"hyper@2025-09-05|NVDA.XNAS", 12, 9},
+	} {
+		if got := byTopic.Partition(&kgo.Record{Key: []byte(c.key)}, c.partitions); got != c.want {
+			t.Errorf("key %q is led to partition %d of %d, want %d", c.key, got, c.partitions, c.want)
+		}
+	}
+}
+
+// Two bus topics never share a Kafka topic of the full layout, and are told
+// apart within one of the domain layout: a_b is not a.b.
+func TestTheMappingToKafkaTopicsIsInjective(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		token := rapid.StringMatching(`[a-b_.-]{1,3}`)
+		draw := func(name string) string { return "ampy.dev.bars.v1." + token.Draw(t, name) }
+		a, b := draw("a"), draw("b")
+		nameA, errA := LayoutFull.kafkaTopic(a)
+		nameB, errB := LayoutFull.kafkaTopic(b)
+		if a != b && errA == nil && errB == nil && nameA == nameB {
+			t.Fatalf("%s and %s are both in Kafka topic %s", a, b, nameA)
+		}
+	})
+	for _, topic := range []string{"ampy.dev.bars.v1.a_b", "ampy.dev.bars.v1.a.b"} {
+		rec := driver.Record{Topic: topic, Key: "k"}
+		if d := decode(encode(&rec, "ampy.dev.bars.v1"), "log"); d.Topic != topic {
+			t.Errorf("%s came back as %s", topic, d.Topic)
 		}
 	}
 }
