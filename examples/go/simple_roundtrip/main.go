@@ -29,9 +29,9 @@ func roundtrip(url string) error {
 	}
 	defer bus.Close()
 
-	// A subscription sees what is stored from now on.
+	// A subscription sees what is stored from now on, until the bus is closed.
 	received := make(chan string, 1)
-	sub, err := bus.Subscribe("ampy.prod.bars.v1.>", func(msg *ampybus.Message) {
+	_, err = bus.Subscribe("ampy.prod.bars.v1.>", func(msg *ampybus.Message) {
 		select {
 		case received <- msg.Headers.MessageID:
 		default: // one is enough
@@ -40,7 +40,6 @@ func roundtrip(url string) error {
 	if err != nil {
 		return err
 	}
-	defer sub.Stop()
 
 	headers := ampybus.NewHeaders("ampy.bars.v1.BarBatch", "test-producer", "test-source", "XNAS.AAPL")
 	if err := bus.Publish(context.Background(), "ampy.prod.bars.v1.XNAS.AAPL", headers, []byte("payload")); err != nil {
