@@ -47,7 +47,7 @@ another partition, and its order would be lost (exit 3).`,
 			return err
 		}
 		a.partitions, a.replicas = partitions.value, replicas.value
-		return a.ensure(cmd, ensureDoc{Topic: topic, KafkaTopic: name, Partitions: partitions.value})
+		return a.ensure(cmd, ensureDoc{Topic: topic, KafkaTopic: name, Partitions: partitions.value, Replicas: replicas.value})
 	}, "topic")
 }
 
@@ -57,10 +57,11 @@ type ensureDoc struct {
 	KafkaTopic string `json:"kafka_topic"`
 	Created    bool   `json:"created"`
 	Partitions int    `json:"partitions"`
+	Replicas   int    `json:"replicas"`
 }
 
 func (a *app) ensure(cmd *cobra.Command, d ensureDoc) error {
-	wanted := d.Partitions
+	wanted := d
 	t, err := a.connect(cmd)
 	if err != nil {
 		return err
@@ -80,24 +81,28 @@ func (a *app) ensure(cmd *cobra.Command, d ensureDoc) error {
 		return err
 	}
 	defer adm.Close()
-	if d.Partitions, err = partitionsOf(cmd, adm, d.KafkaTopic); err != nil {
+	if d.Partitions, d.Replicas, err = shapeOf(cmd, adm, d.KafkaTopic); err != nil {
 		return err
 	}
 	if err := a.showEnsured(d); err != nil {
 		return err
 	}
-	if wanted != 0 && wanted != d.Partitions {
-		return exitf(ExitCheck, "--partitions: %s has %d partitions, not %d; it is left as it is, because with others its keys would lose their order", d.KafkaTopic, d.Partitions, wanted)
+	switch {
+	case wanted.Partitions != 0 && wanted.Partitions != d.Partitions:
+		return exitf(ExitCheck, "--partitions: %s has %d partitions, not %d; it is left as it is, because with others its keys would lose their order", d.KafkaTopic, d.Partitions, wanted.Partitions)
+	case wanted.Replicas != 0 && wanted.Replicas != d.Replicas:
+		return exitf(ExitCheck, "--replicas: %s has %d replicas, not %d; it is left as it is (kafka-reassign-partitions adds some)", d.KafkaTopic, d.Replicas, wanted.Replicas)
 	}
 	return nil
 }
 
-func partitionsOf(cmd *cobra.Command, adm *kadm.Client, name string) (int, error) {
+func shapeOf(cmd *cobra.Command, adm *kadm.Client, name string) (partitions, replicas int, err error) {
 	topics, err := adm.ListTopics(cmd.Context(), name)
 	if err == nil {
 		err = topics[name].Err
 	}
-	return len(topics[name].Partitions), kafkaError("look at topic "+name, err)
+	t := topics[name]
+	return len(t.Partitions), t.Partitions.NumReplicas(), kafkaError("look at topic "+name, err)
 }
 
 func (a *app) showEnsured(d ensureDoc) error {

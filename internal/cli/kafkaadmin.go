@@ -118,11 +118,13 @@ func kafkaError(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.GroupIDNotFound):
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return exitf(ExitNothing, "%s: there is none (kafkainspect list-topics lists them, kafkabusctl ensure-topic makes one)", op)
+	case errors.Is(err, kerr.GroupIDNotFound):
 		return exitf(ExitNothing, "%s: %w", op, err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return fmt.Errorf("%s: %w: %w", op, driver.ErrPermission, err)
-	case errors.Is(err, kerr.InvalidReplicationFactor), errors.Is(err, kerr.InvalidPartitions), errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.PolicyViolation):
+	case errors.Is(err, kerr.InvalidReplicationFactor), errors.Is(err, kerr.InvalidPartitions), errors.Is(err, kerr.InvalidConfig), errors.Is(err, kerr.InvalidTopicException), errors.Is(err, kerr.PolicyViolation):
 		return fmt.Errorf("%s: %w: %w", op, ampybus.ErrConfig, err)
 	}
 	return fmt.Errorf("%s: %w", op, err)
