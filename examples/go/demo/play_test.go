@@ -34,7 +34,7 @@ func TestDemoWithAKilledProcessProvesItself(t *testing.T) {
 	}
 }
 
-func TestDemoOnRealKafkaProvesItself(t *testing.T) {
+func TestDemoProvesItselfOnRealKafka(t *testing.T) {
 	provesItself(t, "--bus", "kafka://"+brokertest.StartKafka(t, 1).Addrs()[0])
 }
 
