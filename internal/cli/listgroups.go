@@ -12,7 +12,7 @@ func (a *app) listGroups() *cobra.Command {
 		Use:   "list-groups",
 		Short: "List the groups of the cluster; lag shows one of them",
 		Example: `  kafkainspect list-groups --brokers 127.0.0.1:9092
-  kafkainspect lag --group features`,
+  kafkainspect list-groups -o json`,
 	}
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)

@@ -19,8 +19,8 @@ func (a *app) offsets() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "offsets",
 		Short: "Show where each partition begins, ends, and stood at a time",
-		Example: `  kafkabusctl offsets --brokers 127.0.0.1:9092 --topic ampy.prod.bars.v1.XNAS.AAPL
-  kafkabusctl offsets --topic ampy.prod.bars.v1.XNAS.AAPL --at 2025-01-01T09:30:00Z -o json`,
+		Example: "  " + a.prog.Name + ` offsets --brokers 127.0.0.1:9092 --topic ampy.prod.bars.v1.XNAS.AAPL
+  ` + a.prog.Name + ` offsets --topic ampy.prod.bars.v1.XNAS.AAPL --at 2025-01-01T09:30:00Z -o json`,
 	}
 	cmd.Flags().StringVar(&topic, "topic", "", "`TOPIC` of the bus, or the Kafka topic itself")
 	cmd.Flags().Var(&at, "at", "a time, or so long ago: show the first record stored at or after it")
