@@ -9,6 +9,7 @@
 package kafkaserver
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -43,7 +44,8 @@ type Server struct {
 
 // Start runs a server and returns when it accepts connections.
 func Start(c Config) (*Server, error) {
-	opts := []kfake.Opt{kfake.NumBrokers(max(1, len(c.Ports)))}
+	// Each server is a cluster of its own; one with data keeps the id it has there.
+	opts := []kfake.Opt{kfake.NumBrokers(max(1, len(c.Ports))), kfake.ClusterID("kfake-" + rand.Text())}
 	if len(c.Ports) > 0 {
 		opts = append(opts, kfake.Ports(c.Ports...))
 	}

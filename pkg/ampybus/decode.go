@@ -40,6 +40,7 @@ func DecodeHeaders(hs []driver.Header) (Headers, []string, error) {
 		d.counters()
 		d.blob()
 		d.deadLetter()
+		d.bridge()
 		d.presence()
 	}
 	return d.h, d.lints, errors.Join(d.errs...)

@@ -186,3 +186,17 @@ func (d *decoder) deadLetter() {
 		q.At = t
 	}
 }
+
+// bridge reads where a bridge took the record from. Nothing in it stops a
+// record.
+func (d *decoder) bridge() {
+	b := &d.h.Bridge
+	b.Path, b.Key = d.raw[fBridgePath], d.raw[fBridgeKey]
+	if v := d.raw[fBridgeStoredAt]; v != "" {
+		t, _, problem := parseTime(v)
+		if problem != "" {
+			d.lint(fBridgeStoredAt, problem)
+		}
+		b.StoredAt = t
+	}
+}

@@ -48,12 +48,14 @@ func (h *Headers) strings(v *[fieldCount]string) {
 	v[fDLQTopic] = h.DLQ.Topic
 	v[fDLQGroup] = h.DLQ.Group
 	v[fDLQOrigin] = h.DLQ.Origin
+	v[fBridgePath] = h.Bridge.Path
+	v[fBridgeKey] = h.Bridge.Key
 }
 
 // numbers formats everything that is not text into one string and cuts it up:
 // one allocation for all.
 func (h *Headers) numbers(v *[fieldCount]string) {
-	var buf [192]byte
+	var buf [256]byte
 	b := buf[:0]
 	var end [fieldCount]int
 	mark := func(f field) { end[f] = len(b) }
@@ -80,9 +82,13 @@ func (h *Headers) numbers(v *[fieldCount]string) {
 		b = appendTime(b, h.DLQ.At)
 	}
 	mark(fDLQAt)
+	if !h.Bridge.StoredAt.IsZero() {
+		b = appendTime(b, h.Bridge.StoredAt)
+	}
+	mark(fBridgeStoredAt)
 
 	text, start := string(b), 0
-	for _, f := range [...]field{fProducedAt, fTraceparent, fRetryCount, fBlobSize, fDLQAttempts, fDLQAt} {
+	for _, f := range [...]field{fProducedAt, fTraceparent, fRetryCount, fBlobSize, fDLQAttempts, fDLQAt, fBridgeStoredAt} {
 		v[f] = text[start:end[f]]
 		start = end[f]
 	}

@@ -35,6 +35,9 @@ const (
 	HeaderDLQAttempts     = "dlq_attempts"
 	HeaderDLQAt           = "dlq_at"
 	HeaderDLQOrigin       = "dlq_origin"
+	HeaderBridgePath      = "bridge_path"
+	HeaderBridgeStoredAt  = "bridge_stored_at"
+	HeaderBridgeKey       = "bridge_key"
 )
 
 const (
@@ -77,6 +80,9 @@ type Headers struct {
 	RetryCount int
 	// DLQ is zero when the record is not a dead letter. Only the bus sets it.
 	DLQ DLQInfo
+	// Bridge is zero when no bridge has carried the record. Only a bridge sets
+	// it; Publish leaves it out.
+	Bridge BridgeInfo
 	// SchemaHash is "v1:sha256:" and hex; PayloadHash "sha256:" and the hex of
 	// the uncompressed payload's SHA-256.
 	SchemaHash, PayloadHash string

@@ -57,6 +57,9 @@ const (
 	fDLQAttempts
 	fDLQAt
 	fDLQOrigin
+	fBridgePath
+	fBridgeStoredAt
+	fBridgeKey
 	fieldCount
 	fUnknown
 )
@@ -101,6 +104,9 @@ var headerSpecs = [fieldCount]HeaderSpec{
 	fDLQAttempts:     {Name: HeaderDLQAttempts, Kind: "integer", MaxBytes: 10, Bus: true, Doc: "how often its handler ran"},
 	fDLQAt:           {Name: HeaderDLQAt, Kind: "time", MaxBytes: 35, Bus: true, Doc: "when it was given up, RFC 3339 UTC"},
 	fDLQOrigin:       {Name: HeaderDLQOrigin, Kind: "string", MaxBytes: usualValue, Bus: true, Doc: "its place: stream:sequence or topic:partition:offset"},
+	fBridgePath:      {Name: HeaderBridgePath, Kind: "string", MaxBytes: MaxHeaderValue, Bus: true, Doc: "where a bridge took it from, oldest first, separated by spaces: broker/domain/log:position"},
+	fBridgeStoredAt:  {Name: HeaderBridgeStoredAt, Kind: "time", MaxBytes: 35, Bus: true, Doc: "when the first of these brokers stored it, RFC 3339 UTC"},
+	fBridgeKey:       {Name: HeaderBridgeKey, Kind: "string", MaxBytes: keyValue, Bus: true, Doc: "its key on Kafka, where partition_key does not say it"},
 }
 
 func (f field) String() string { return headerSpecs[f].Name }
@@ -152,10 +158,11 @@ func fieldOf(name string) field {
 	case HeaderBlobSize:
 		return fBlobSize
 	}
-	return dlqFieldOf(name)
+	return busFieldOf(name)
 }
 
-func dlqFieldOf(name string) field {
+// busFieldOf finds those that only the bus sets.
+func busFieldOf(name string) field {
 	switch name {
 	case HeaderDLQReason:
 		return fDLQReason
@@ -169,6 +176,12 @@ func dlqFieldOf(name string) field {
 		return fDLQAt
 	case HeaderDLQOrigin:
 		return fDLQOrigin
+	case HeaderBridgePath:
+		return fBridgePath
+	case HeaderBridgeStoredAt:
+		return fBridgeStoredAt
+	case HeaderBridgeKey:
+		return fBridgeKey
 	}
 	return fUnknown
 }

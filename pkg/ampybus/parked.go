@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -217,8 +215,8 @@ func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from
 		h := &m.Headers
 		log, pos, ok := cutOrigin(h.DLQ.Origin)
 		key := firstText(h.PartitionKey, m.Record.Key)
-		if h.DLQ.Group != e.c.Group || !ok || !driver.LaneHolds(lane, log, key) {
-			continue
+		if h.DLQ.Group != e.c.Group || !ok || m.carried() || !driver.LaneHolds(lane, log, key) {
+			continue // another's, or its place is one on another broker
 		}
 		p := keys[key]
 		if p == nil {
@@ -249,16 +247,6 @@ func finished(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool 
 	return ok && of == log && pos < from
 }
 
-// cutOrigin cuts "log:position".
-func cutOrigin(origin string) (log string, pos uint64, ok bool) {
-	i := strings.LastIndexByte(origin, ':')
-	if i < 0 {
-		return "", 0, false
-	}
-	pos, err := strconv.ParseUint(origin[i+1:], 10, 64)
-	return origin[:i], pos, err == nil
-}
-
 // watchSettlements starts to follow the settlements, once: discarding a dead
 // letter lets its key go on.
 func (e *engine) watchSettlements() {
@@ -286,7 +274,7 @@ func (e *engine) followSettlements(topic string) {
 			continue
 		}
 		if s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN {
-			e.discarded(s.GetPartitionKey(), s.GetOrigin())
+			e.discarded(s.GetPartitionKey(), settledPlace(m, s.GetOrigin()))
 		}
 	}
 }

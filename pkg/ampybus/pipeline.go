@@ -38,7 +38,8 @@ const (
 type pipelineShard struct {
 	mu   sync.Mutex
 	keys map[string]*keyQueue
-	idle []*keyQueue // for keys to come
+	idle []*keyQueue         // for keys to come
+	shut map[string]struct{} // keys with a chained record that was refused
 }
 
 // keyQueue is what one key still has to send. It exists while it is not empty.
@@ -59,6 +60,7 @@ type pending struct {
 	attempts int
 	maybe    bool // an earlier attempt was uncertain
 	strict   bool // a duplicate acknowledgement is a failure
+	chained  bool // when it is refused, nothing that follows it in its key is stored
 	settled  func(*pending, driver.Outcome)
 
 	// state is guarded by the shard's lock.
@@ -189,9 +191,39 @@ func (p *pipeline) send(f *flight) {
 			r.attempts++
 			recs = append(recs, r.rec)
 		}
-		p.t.Publish(recs, f.settle)
+		if f.s.isShut(f.q.key) {
+			f.refuse()
+		} else {
+			p.t.Publish(recs, f.settle)
+		}
 		f = f.done()
 	}
+}
+
+// ErrBehindRefused reports a record that follows a refused one of its key.
+var ErrBehindRefused = errors.New("not attempted: an earlier record of the key was refused")
+
+// refuse settles a batch of a key that is shut.
+func (f *flight) refuse() {
+	for i := range f.batch {
+		f.settle(i, driver.Outcome{Err: ErrBehindRefused})
+	}
+}
+
+func (s *pipelineShard) shutKey(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut == nil {
+		s.shut = make(map[string]struct{})
+	}
+	s.shut[key] = struct{}{}
+}
+
+func (s *pipelineShard) isShut(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, yes := s.shut[key]
+	return yes
 }
 
 // flight is one attempt on one batch.
@@ -227,6 +259,9 @@ func (f *flight) settle(i int, o driver.Outcome) {
 	}
 	f.mu.Unlock()
 	if !again {
+		if r.chained && o.Err != nil && !mutant.On("pass-a-refused-record") {
+			f.s.shutKey(f.q.key)
+		}
 		f.p.finish(r, o)
 	}
 	f.mu.Lock()

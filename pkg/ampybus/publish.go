@@ -101,6 +101,7 @@ func (b *Bus) prepare(ctx context.Context, e Envelope) (*pending, error) {
 // offload, map the headers.
 func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
 	e.Headers.Topic = e.Topic
+	e.Headers.Bridge = BridgeInfo{} // it is first published here
 	if err := e.Validate(); err != nil {
 		return nil, err
 	}
@@ -262,4 +263,24 @@ func (b *Bus) forward(ctx context.Context, rec driver.Record, h Headers, refuseD
 	}
 	d := driver.Delivery{Log: o.Log, Pos: o.Pos}
 	return d.Origin(), nil
+}
+
+// ForwardRecord stores rec as it is, headers and bytes, and calls done exactly
+// once with the broker's word, from any goroutine; done must not block. Errors
+// are those of Publish. rec.ID must be the record's own, so that its repeat is
+// one to the broker too. With chained, nothing of its key that comes after it by
+// ForwardRecord is stored once it is refused. It is for bridges, which know of
+// no contract but the topic; it waits only when Options.MaxPending is reached.
+func (b *Bus) ForwardRecord(rec driver.Record, chained bool, done func(driver.Outcome, error)) {
+	if _, err := ParseTopic(rec.Topic); err != nil {
+		done(driver.Outcome{}, err)
+		return
+	}
+	r := b.pend(rec, Headers{}, policyRow(domainOf(rec.Topic)))
+	r.chained = chained
+	if err := b.pipe.budget.acquire(context.Background(), r.size); err != nil {
+		done(driver.Outcome{}, notStarted(r, err))
+		return
+	}
+	b.start(r, done)
 }

@@ -65,7 +65,7 @@ func (b *Bus) settlements(ctx context.Context, envs []string) (map[string]*contr
 			}
 			s := new(controlv1.DeadLetterSettlement)
 			if proto.Unmarshal(m.Payload, s) == nil && s.GetOrigin() != "" {
-				settled[s.GetOrigin()] = s
+				settled[settledPlace(m, s.GetOrigin())] = s
 			}
 		}
 	}
@@ -121,8 +121,10 @@ func (b *Bus) deadLetters(ctx context.Context, r Range, all bool) iter.Seq2[*Dea
 				continue
 			}
 			d := newDeadLetter(m, err)
-			if s := settled[m.Origin()]; s != nil {
-				d.Settled = outcomeText(s.GetOutcome())
+			for _, place := range m.places() {
+				if s := settled[place]; s != nil {
+					d.Settled = outcomeText(s.GetOutcome())
+				}
 			}
 			if d.Settled != "" && !all {
 				continue

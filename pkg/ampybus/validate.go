@@ -132,6 +132,8 @@ func (c *checker) texts(h *Headers) {
 		c.text(fDLQTopic, h.DLQ.Topic)
 		c.text(fDLQGroup, h.DLQ.Group)
 		c.text(fDLQOrigin, h.DLQ.Origin)
+		c.text(fBridgePath, h.Bridge.Path)
+		c.text(fBridgeKey, h.Bridge.Key)
 	}
 }
 

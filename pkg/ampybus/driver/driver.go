@@ -104,6 +104,13 @@ type Transport interface {
 	Close(ctx context.Context) error
 }
 
+// Identified is a Transport that tells brokers apart. The identity stays the
+// same through restarts, for every client and under every address; it has no
+// spaces and no slashes.
+type Identified interface {
+	Identity(ctx context.Context) (string, error)
+}
+
 // GroupConfig opens a Source.
 type GroupConfig struct {
 	// Group is the durable name; positions belong to it.

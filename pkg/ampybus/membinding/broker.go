@@ -59,6 +59,7 @@ type Broker struct {
 	// mu guards the broker and all that hangs on it: logs, groups, and the
 	// broker's side of each client.
 	mu       sync.Mutex
+	id       string
 	logs     map[string]*log
 	groups   map[string]*group
 	clients  []*Transport // connected or cut off, in the order of connecting
@@ -72,6 +73,7 @@ type Broker struct {
 func New(c Config) *Broker {
 	return &Broker{
 		cfg:    c.withDefaults(),
+		id:     "memory-" + ampybus.NewID(),
 		logs:   make(map[string]*log),
 		groups: make(map[string]*group),
 	}

@@ -28,7 +28,10 @@ type Transport struct {
 	readers   []*reader
 }
 
-var _ driver.Transport = (*Transport)(nil)
+var (
+	_ driver.Transport  = (*Transport)(nil)
+	_ driver.Identified = (*Transport)(nil)
+)
 
 func newTransport(b *Broker) *Transport {
 	return &Transport{b: b, done: make(chan struct{}), changed: make(chan struct{})}
@@ -41,6 +44,9 @@ func (t *Transport) Name() string { return "memory" }
 func (t *Transport) Limits() driver.Limits {
 	return driver.Limits{MaxRecordBytes: t.b.cfg.MaxRecordBytes}
 }
+
+// Identity implements driver.Identified: the Broker's, as long as it lives.
+func (t *Transport) Identity(context.Context) (string, error) { return t.b.id, nil }
 
 // ready tells why a call cannot be made now. The lock is held.
 func (t *Transport) ready(ctx context.Context) error {
