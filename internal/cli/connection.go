@@ -55,6 +55,12 @@ func (a *app) connectionFlags(cmd *cobra.Command) {
 	if !a.prog.Kafka {
 		fs.BoolVar(&c.tlsFirst, "tls-first", false, "for servers that greet nobody in plaintext")
 	}
+	a.addConnection(cmd, fs)
+}
+
+// addConnection gives cmd the flags of fs, and those that go with every
+// connection.
+func (a *app) addConnection(cmd *cobra.Command, fs *pflag.FlagSet) {
 	fs.Var(wait{&a.timeout}, "timeout", "give up after this long (exit 7)")
 	a.level = "warn"
 	fs.Var(&a.level, "log-level", "log to stderr as JSON: "+strings.Join(logLevels(), ", "))

@@ -38,7 +38,7 @@ func Ampybusctl() Program {
 			(*app).server, (*app).doctor,
 			(*app).pubEmpty, (*app).pub, (*app).publishFixture, (*app).sub,
 			(*app).dlqInspect, (*app).dlqRedrive, (*app).dlqDiscard, (*app).dlq,
-			(*app).replay, (*app).listStreams, (*app).lag,
+			(*app).replay, (*app).bridge, (*app).listStreams, (*app).lag,
 			(*app).validateFixture, (*app).benchPub,
 			(*app).completion, (*app).version,
 		},

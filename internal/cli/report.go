@@ -18,7 +18,7 @@ func flagOf(field string) []string {
 	case ampybus.HeaderTopic:
 		return []string{"topic", "subject"}
 	case "pattern":
-		return []string{"subject", "topic"}
+		return []string{"subject", "topic", "pattern"}
 	case "group":
 		return []string{"durable", "group"}
 	case ampybus.HeaderPartitionKey:

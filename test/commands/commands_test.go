@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/internal/cli"
@@ -56,7 +57,7 @@ func TestCommands(t *testing.T) {
 
 // The commands for Kafka do on a real one what they do on the embedded one.
 func TestKafkaCommandsOnRealKafka(t *testing.T) {
-	for _, script := range []string{"kafka.txtar", "kafkapoison.txtar"} {
+	for _, script := range []string{"kafka.txtar", "kafkapoison.txtar", "bridge.txtar"} {
 		t.Run(script, func(t *testing.T) {
 			brokers := strings.Join(brokertest.StartKafka(t, 1).Addrs(), ",")
 			p := params(t)
@@ -95,6 +96,7 @@ func params(t *testing.T) testscript.Params {
 			"waitport":    waitPort,
 			"authserver":  authServer,
 			"kafkaserver": kafkaServer,
+			"foreign":     foreign,
 			"tlsserver":   func(ts *testscript.TestScript, _ bool, _ []string) { tlsServer(t, ts) },
 		},
 	}
@@ -178,6 +180,19 @@ func kafkaServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(s.Close)
 	ts.Setenv("KAFKA_BROKERS", strings.Join(s.Addrs(), ","))
+}
+
+// foreign TOPIC NAME VALUE stores a Kafka record as no program of the bus does:
+// without the bus's headers, with one of any name and value.
+func foreign(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: foreign TOPIC NAME VALUE")
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(ts.Getenv("KAFKA_BROKERS"), ",")...), kgo.AllowAutoTopicCreation())
+	ts.Check(err)
+	defer cl.Close()
+	r := &kgo.Record{Topic: args[0], Headers: []kgo.RecordHeader{{Key: args[1], Value: []byte(args[2])}}}
+	ts.Check(cl.ProduceSync(context.Background(), r).FirstErr())
 }
 
 // tlsserver starts a server at $TLS_URL that wants a certificate, and writes

@@ -28,6 +28,7 @@ type Bridge struct {
 	bytes int   // in flight
 	taken int   // handed to the target, for Max
 	fault error // what ended it early
+	done  bool  // Max or Once is reached
 	quit  context.CancelFunc
 }
 
@@ -37,8 +38,10 @@ func New(c Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := (ampybus.Consumer{Pattern: c.Pattern, Group: c.Group}).Validate(); err != nil {
-		return nil, err
+	if c.Group != "" {
+		if err := (ampybus.Consumer{Pattern: c.Pattern, Group: c.Group}).Validate(); err != nil {
+			return nil, err
+		}
 	}
 	if c.Observer == nil {
 		c.Observer = ampybus.Observers()
@@ -53,6 +56,21 @@ func (b *Bridge) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.stats
+}
+
+// Done reports that Config.Max or Config.Once is reached.
+func (b *Bridge) Done() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.done
+}
+
+// finish ends the bridge because it has done what it should.
+func (b *Bridge) finish() {
+	b.mu.Lock()
+	b.done = b.fault == nil
+	b.mu.Unlock()
+	b.quit()
 }
 
 // Run carries records until ctx ends, Config.Max or Config.Once is reached, or
@@ -82,7 +100,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 }
 
 func (b *Bridge) open(ctx context.Context) (err error) {
-	if b.ends, err = identify(ctx, b.c.From, b.c.To, b.c.FromName, b.c.ToName); err != nil {
+	if err := b.identify(ctx); err != nil {
 		return err
 	}
 	if b.c.Once {
@@ -97,6 +115,22 @@ func (b *Bridge) open(ctx context.Context) (err error) {
 		return fmt.Errorf("open group %s: %w", b.c.Group, err)
 	}
 	return nil
+}
+
+func (b *Bridge) identify(ctx context.Context) (err error) {
+	if b.ends, err = identify(ctx, b.c.From, b.c.To, b.c.FromName, b.c.ToName); err == nil && b.c.Group == "" {
+		b.mu.Lock()
+		b.c.Group = b.c.groupFor(b.ends.to)
+		b.mu.Unlock()
+	}
+	return err
+}
+
+// Group is the durable group; empty until Run has made up a name.
+func (b *Bridge) Group() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.c.Group
 }
 
 // carry is the life of the bridge between opening and closing.

@@ -110,7 +110,7 @@ func TestOneBrokerIsNoBridge(t *testing.T) {
 	if _, err := tryOnce(a, b, func(c *Config) { c.FromName = "a/b" }); !errors.Is(err, driver.ErrConfig) {
 		t.Errorf("%v", err)
 	}
-	for _, c := range []Config{{Group: "g"}, {Pattern: everything}, {Pattern: everything, Group: "g", Exclude: []string{"x"}}} {
+	for _, c := range []Config{{Group: "g"}, {Pattern: everything, Group: "a b"}, {Pattern: everything, Group: "g", Exclude: []string{"x"}}} {
 		if _, err := New(c); ampybus.FieldErrors(err) == nil {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -279,5 +279,48 @@ func TestALogThatIsMadeAgainIsCarriedAgain(t *testing.T) {
 	d.StoredAt = time.Unix(2, 0)
 	if after := (ends{"a", "b"}).carried(&d, &m).ID; after == before {
 		t.Errorf("%q names two records", before)
+	}
+}
+
+func TestAPreviewCountsAndChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := membinding.New(membinding.Config{}), membinding.New(membinding.Config{})
+		publish(t, a.Transport(), append(orders("ab", 3), driver.Record{Topic: "ampy.dev.orders.v1"}, driver.Record{Topic: "ampy.dev.control.v1.replay_requests"})...)
+		preview := func() Stats {
+			br, err := New(Config{From: a.Transport(), To: b.Transport(), Pattern: everything, Group: "bridge"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := br.Preview(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if s := preview(); s.Forwarded != 6 || s.Refused != 1 || s.Excluded != 1 {
+			t.Errorf("%+v", s)
+		}
+		if n := len(held(t, b.Transport(), everything)); n != 0 || len(a.Groups()) != 0 {
+			t.Errorf("%d records on the target, groups %q on the source", n, a.Groups())
+		}
+		once(t, a, b, func(c *Config) { c.PassRefused = true })
+		if s := preview(); s != (Stats{}) {
+			t.Errorf("after it: %+v", s)
+		}
+	})
+}
+
+func TestBridgesWithoutAGroupShareNone(t *testing.T) {
+	groups := make(map[string]bool)
+	for _, to := range []string{"a", "b"} {
+		for _, pattern := range []string{"ampy.dev.>", "ampy.prod.>"} {
+			for _, exclude := range [][]string{nil, {}, {"ampy.dev.bars.v1.>"}} {
+				c := Config{Pattern: pattern, Exclude: exclude}
+				groups[c.groupFor(to)] = true
+			}
+		}
+	}
+	if len(groups) != 8 { // nil and nothing are written alike
+		t.Errorf("%d groups: %v", len(groups), groups)
 	}
 }

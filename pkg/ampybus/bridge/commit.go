@@ -27,7 +27,7 @@ func (b *Bridge) commitLoop(ctx context.Context, stop <-chan struct{}) {
 		round, cancel := context.WithTimeout(ctx, closeTimeout)
 		b.commitAll(round)
 		if b.goal != nil && b.caughtUp(round) {
-			b.quit()
+			b.finish()
 		}
 		cancel()
 	}
@@ -88,6 +88,16 @@ func (b *Bridge) giveAway(ev driver.Event) {
 		b.commit(ctx, commitPoint{l, low})
 	}
 	b.lose(ev.Lane, ev.Epoch)
+}
+
+// Behind counts the records that the group has not finished; some brokers count
+// those of other topics too.
+func (b *Bridge) Behind(ctx context.Context) (n uint64, err error) {
+	lanes, err := b.c.From.Lanes(ctx, b.Group(), b.c.Pattern)
+	for _, l := range lanes {
+		n += l.Pending
+	}
+	return n, err
 }
 
 // logEnds tells where the logs that have something for the bridge end.

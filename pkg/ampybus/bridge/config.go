@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,7 +12,7 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// Config of a Bridge. From, To, Pattern and Group are required.
+// Config of a Bridge. From, To and Pattern are required.
 type Config struct {
 	// From and To are the brokers. Run closes both.
 	From, To driver.Transport
@@ -23,7 +25,8 @@ type Config struct {
 	// DefaultExclude; empty and not nil: nothing.
 	Exclude []string
 	// Group is the durable group on the source whose position is the bridge's.
-	// Several processes may run one bridge: they divide the lanes.
+	// Several processes may run one bridge: they divide the lanes. Empty: a name
+	// made of the target and what is selected, so that no two bridges share one.
 	Group string
 	// Start and StartNew say where a new group begins, as in GroupConfig.
 	Start    time.Time
@@ -100,6 +103,12 @@ func (s *selection) excludes(topic string) bool {
 		}
 	}
 	return false
+}
+
+// groupFor is the group of a bridge that was given none.
+func (c *Config) groupFor(to string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", to, c.Pattern, c.Exclude))
+	return "bridge-" + hex.EncodeToString(sum[:6])
 }
 
 // legalName keeps identities apart from what separates them in a path.

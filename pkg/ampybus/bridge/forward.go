@@ -125,7 +125,7 @@ func (b *Bridge) settled(s *slot, d *driver.Delivery, o driver.Outcome, err erro
 		b.refuse(s, d, err)
 	}
 	if done {
-		b.quit()
+		b.finish()
 	}
 }
 
