@@ -7,7 +7,7 @@ func Kafkabusctl() Program {
 		Short: "Publish and read messages on the ampy bus on Kafka, and look after its topics",
 		Kafka: true,
 		Commands: []Command{
-			(*app).kafkaServer, (*app).ensureTopic,
+			(*app).kafkaServer, (*app).doctor, (*app).ensureTopic,
 			(*app).pubEmpty, (*app).pub, (*app).publishFixture, (*app).kafkaSub,
 			(*app).lag, (*app).offsets,
 			(*app).completion, (*app).version,

@@ -9,47 +9,25 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/doctor"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
-
-// Verdict is what Doctor found.
-type Verdict string
-
-// Verdicts. Partly: under fewer faults than the promise names. Unknown: the
-// broker does not tell this identity.
-const (
-	Holds   Verdict = "holds"
-	Partly  Verdict = "partly"
-	Fails   Verdict = "fails"
-	Unknown Verdict = "unknown"
-)
-
-// Finding is one row of Doctor's report.
-type Finding struct {
-	// Check is what was looked at: a fact such as "server" or "sync", or a
-	// promise, "P1" to "P14".
-	Check   string
-	Title   string // in words
-	Verdict Verdict
-	Why     string
-	Fix     string // how to get the rest; empty when it holds
-}
 
 // Doctor connects with c and reports which of the delivery promises hold on
 // this broker, why, and how to get the rest. It changes nothing. An error is
 // never returned: what cannot be reached is a finding, and then the last one.
-func Doctor(ctx context.Context, c Config) []Finding {
+func Doctor(ctx context.Context, c Config) []doctor.Finding {
 	t, err := Dial(c)
 	if err != nil {
-		return []Finding{unreachable(c, err)}
+		return []doctor.Finding{unreachable(c, err)}
 	}
 	defer func() { _ = t.Close(ctx) }()
 	e := t.examine(ctx)
-	return append(e.facts(), e.promises()...)
+	return doctor.OfTheBus(append(e.facts(), e.promises()...))
 }
 
-func unreachable(c Config, err error) Finding {
-	f := Finding{Check: "connect", Title: "the broker is reachable", Verdict: Fails, Why: err.Error()}
+func unreachable(c Config, err error) doctor.Finding {
+	f := doctor.Finding{Check: "connect", Title: "the broker is reachable", Verdict: doctor.Fails, Why: err.Error()}
 	switch {
 	case errors.Is(err, driver.ErrAuth):
 		f.Title, f.Fix = "the broker accepts the credentials", "correct the credentials: "+c.identity()
@@ -146,9 +124,9 @@ func (t *Transport) clockOffset(ctx context.Context, streams []StreamState) (tim
 }
 
 // facts are what the judgement rests on.
-func (e *examination) facts() []Finding {
-	return []Finding{
-		{Check: "server", Title: "the broker is reachable", Verdict: Holds, Why: fmt.Sprintf("nats-server %s at %s, round trip %s", e.version, e.url, e.rtt.Round(time.Microsecond))},
+func (e *examination) facts() []doctor.Finding {
+	return []doctor.Finding{
+		{Check: "server", Title: "the broker is reachable", Verdict: doctor.Holds, Why: fmt.Sprintf("nats-server %s at %s, round trip %s", e.version, e.url, e.rtt.Round(time.Microsecond))},
 		e.versionFact(),
 		e.identityFact(),
 		e.syncFact(),
@@ -159,46 +137,46 @@ func (e *examination) facts() []Finding {
 	}
 }
 
-func (e *examination) versionFact() Finding {
-	f := Finding{Check: "version", Title: "the server has what the bus uses", Verdict: Holds, Why: e.version + ": consumer resets, atomic batches"}
+func (e *examination) versionFact() doctor.Finding {
+	f := doctor.Finding{Check: "version", Title: "the server has what the bus uses", Verdict: doctor.Holds, Why: e.version + ": consumer resets, atomic batches"}
 	switch {
 	case e.old:
-		f.Verdict, f.Why, f.Fix = Fails, e.version+" is older than 2.10", "upgrade nats-server to 2.14 or later"
+		f.Verdict, f.Why, f.Fix = doctor.Fails, e.version+" is older than 2.10", "upgrade nats-server to 2.14 or later"
 	case !e.resets:
-		f.Verdict = Partly
+		f.Verdict = doctor.Partly
 		f.Why = e.version + ": without consumer resets (2.14) a takeover deletes and makes the group's durable again; order and position hold, and monitoring sees a new consumer each time"
 		f.Fix = "upgrade nats-server to 2.14 or later"
 	}
 	return f
 }
 
-func (e *examination) identityFact() Finding {
+func (e *examination) identityFact() doctor.Finding {
 	who := e.c.identity()
-	f := Finding{Check: "identity", Title: "the broker knows who this is", Verdict: Holds, Why: who}
+	f := doctor.Finding{Check: "identity", Title: "the broker knows who this is", Verdict: doctor.Holds, Why: who}
 	if who == "nobody" {
-		f.Verdict, f.Why, f.Fix = Fails, "connected without credentials: anybody can", "give the server users, and this client one"
+		f.Verdict, f.Why, f.Fix = doctor.Fails, "connected without credentials: anybody can", "give the server users, and this client one"
 	}
 	return f
 }
 
-func (e *examination) syncFact() Finding {
-	f := Finding{Check: "sync", Title: "an acknowledgement means: on the disk"}
+func (e *examination) syncFact() doctor.Finding {
+	f := doctor.Finding{Check: "sync", Title: "an acknowledgement means: on the disk"}
 	switch {
 	case e.sync.err != nil:
-		f.Verdict, f.Why = Unknown, "not readable, so durability is not claimed: "+e.sync.err.Error()
+		f.Verdict, f.Why = doctor.Unknown, "not readable, so durability is not claimed: "+e.sync.err.Error()
 		f.Fix = "give the monitoring URL (MonitorURL), and set jetstream { sync_interval: always } on every server"
 	case e.sync.always:
-		f.Verdict, f.Why = Holds, "sync_interval: always"
+		f.Verdict, f.Why = doctor.Holds, "sync_interval: always"
 	default:
-		f.Verdict = Fails
+		f.Verdict = doctor.Fails
 		f.Why = fmt.Sprintf("sync_interval: %s: a power cut loses what was acknowledged in that time", e.sync.interval)
 		f.Fix = "set jetstream { sync_interval: always } on every server"
 	}
 	return f
 }
 
-func (e *examination) replicaFact() Finding {
-	f := Finding{Check: "replicas", Title: "streams survive the loss of a server", Verdict: Holds}
+func (e *examination) replicaFact() doctor.Finding {
+	f := doctor.Finding{Check: "replicas", Title: "streams survive the loss of a server", Verdict: doctor.Holds}
 	var single []string
 	for _, s := range e.streams {
 		if s.Replicas < 3 {
@@ -207,19 +185,19 @@ func (e *examination) replicaFact() Finding {
 	}
 	switch {
 	case e.cluster == "":
-		f.Verdict, f.Why, f.Fix = Fails, "a single server", "run a cluster of three; new streams then get three replicas"
+		f.Verdict, f.Why, f.Fix = doctor.Fails, "a single server", "run a cluster of three; new streams then get three replicas"
 	case len(single) > 0:
-		f.Verdict, f.Why, f.Fix = Partly, "fewer than three replicas: "+strings.Join(single, ", "), "nats stream edit NAME --replicas 3"
+		f.Verdict, f.Why, f.Fix = doctor.Partly, "fewer than three replicas: "+strings.Join(single, ", "), "nats stream edit NAME --replicas 3"
 	default:
 		f.Why = fmt.Sprintf("cluster %s, %d servers known, three replicas", e.cluster, e.servers)
 	}
 	return f
 }
 
-func (e *examination) streamFact() Finding {
-	f := Finding{Check: "streams", Title: "streams are as the bus makes them", Verdict: Holds}
+func (e *examination) streamFact() doctor.Finding {
+	f := doctor.Finding{Check: "streams", Title: "streams are as the bus makes them", Verdict: doctor.Holds}
 	if e.streamsE != nil {
-		f.Verdict, f.Why, f.Fix = Unknown, e.streamsE.Error(), "allow $JS.API.STREAM.NAMES and $JS.API.STREAM.INFO.>"
+		f.Verdict, f.Why, f.Fix = doctor.Unknown, e.streamsE.Error(), "allow $JS.API.STREAM.NAMES and $JS.API.STREAM.INFO.>"
 		return f
 	}
 	var notes []string
@@ -228,16 +206,16 @@ func (e *examination) streamFact() Finding {
 	}
 	f.Why = fmt.Sprintf("%d streams", len(e.streams))
 	if len(notes) > 0 {
-		f.Verdict, f.Why, f.Fix = Partly, strings.Join(notes, "; "), "adjust the streams named, or let the bus make its own"
+		f.Verdict, f.Why, f.Fix = doctor.Partly, strings.Join(notes, "; "), "adjust the streams named, or let the bus make its own"
 	}
 	return f
 }
 
-func (e *examination) payloadFact() Finding {
+func (e *examination) payloadFact() doctor.Finding {
 	const room = 1<<20 + 16<<10 // the contract's largest payload and headers
-	f := Finding{Check: "max_payload", Title: "the largest envelope fits", Verdict: Holds, Why: fmt.Sprintf("%d bytes", e.payload)}
+	f := doctor.Finding{Check: "max_payload", Title: "the largest envelope fits", Verdict: doctor.Holds, Why: fmt.Sprintf("%d bytes", e.payload)}
 	if e.payload < room {
-		f.Verdict = Partly
+		f.Verdict = doctor.Partly
 		f.Why = fmt.Sprintf("%d bytes: payloads of nearly 1 MiB must go to a blob store", e.payload)
 		f.Fix = fmt.Sprintf("set max_payload to %d or more", room)
 	}
@@ -247,13 +225,13 @@ func (e *examination) payloadFact() Finding {
 // maxClockOffset is what audit rules allow between business clocks.
 const maxClockOffset = 50 * time.Millisecond
 
-func (e *examination) clockFact() Finding {
-	f := Finding{Check: "clock", Title: "clocks agree", Verdict: Holds}
+func (e *examination) clockFact() doctor.Finding {
+	f := doctor.Finding{Check: "clock", Title: "clocks agree", Verdict: doctor.Holds}
 	switch {
 	case !e.offsetOK:
-		f.Verdict, f.Why = Unknown, "no stream to ask"
+		f.Verdict, f.Why = doctor.Unknown, "no stream to ask"
 	case e.offset.Abs() > maxClockOffset+e.rtt:
-		f.Verdict, f.Why, f.Fix = Fails, fmt.Sprintf("the server's clock is %s ahead of this one's", e.offset.Round(time.Millisecond)), "synchronise both (NTP)"
+		f.Verdict, f.Why, f.Fix = doctor.Fails, fmt.Sprintf("the server's clock is %s ahead of this one's", e.offset.Round(time.Millisecond)), "synchronise both (NTP)"
 	default:
 		f.Why = fmt.Sprintf("within %s", max(e.offset.Abs(), e.rtt).Round(time.Millisecond))
 	}
