@@ -100,6 +100,10 @@ func (t *Transport) examine(ctx context.Context) *examination {
 	}
 	e.broker, e.brokerE = t.brokerSettings(ctx, meta)
 	e.topics, e.internal, e.topicsE = t.topicStates(ctx)
+	if e.topicsE == nil && len(e.topics) == 0 && e.brokerE != nil {
+		// A broker hides topics from whoever may not see them.
+		e.topicsE = fmt.Errorf("no topic of the bus is shown to %s: %w", t.cfg.identity(), e.brokerE)
+	}
 	return e
 }
 

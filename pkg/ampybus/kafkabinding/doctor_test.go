@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/internal/kafkaserver"
@@ -153,6 +154,36 @@ func TestDoctorOnAPrivateCluster(t *testing.T) {
 	server.TLS = ca.ServerTLS(nil)
 	c = Config{Brokers: []string{startSecure(t, server)}, TLS: TLS{CAFile: c.TLS.CAFile}}
 	verdicts(t, c, "identity=fails P9=unknown P13=partly P14=fails P16=unknown")
+}
+
+// What this identity may not read is not known, and is said so.
+func TestDoctorClaimsNothingThatItCannotRead(t *testing.T) {
+	describe := kfake.ACL{
+		Resource: kmsg.ACLResourceTypeTopic, Name: "ampy.dev.orders.v1", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+		Operation: kmsg.ACLOperationDescribe, Allow: true,
+	}
+	cluster := kfake.ACL{
+		Resource: kmsg.ACLResourceTypeCluster, Name: "kafka-cluster", Pattern: kmsg.ACLResourcePatternTypeLiteral,
+		Operation: kmsg.ACLOperationDescribeConfigs, Allow: true,
+	}
+	const unread = "in_sync=unknown election=unknown internal=unknown topics=unknown max_message=unknown "
+	for name, c := range map[string]struct {
+		acls []kfake.ACL
+		want string
+	}{
+		"nothing":           {nil, "authorizer=unknown replicas=unknown " + unread + "offsets=unknown P1=unknown P6=unknown P7=unknown P9=unknown P10=unknown P13=fails P14=unknown P16=unknown P17=partly"},
+		"topics":            {[]kfake.ACL{describe}, "authorizer=unknown replicas=unknown " + unread + "offsets=unknown P1=unknown P6=unknown P7=unknown P9=unknown P10=unknown P13=fails P14=unknown P16=unknown P17=partly"},
+		"topics, a cluster": {[]kfake.ACL{describe, cluster}, "replicas=unknown " + unread + "P1=unknown P6=unknown P7=unknown P9=unknown P13=fails P14=unknown P16=unknown P17=partly"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr := startSecure(t, kafkaserver.Config{Options: []kfake.Opt{
+				kfake.NumBrokers(3), kfake.BrokerConfigs(proper()), kfake.ClusterID("q1Sh"), kfake.EnableSASL(), kfake.EnableACLs(),
+				kfake.Superuser(scram512, "root", "secret"), kfake.User(scram512, "jo", "secret", c.acls...),
+			}})
+			makeTopic(t, Config{Brokers: []string{addr}, User: "root", Pass: "secret"}, "ampy.dev.orders.v1", 3, nil)
+			verdicts(t, Config{Brokers: []string{addr}, User: "jo", Pass: "secret"}, c.want)
+		})
+	}
 }
 
 func TestDoctorSaysWhyItCannotConnect(t *testing.T) {
