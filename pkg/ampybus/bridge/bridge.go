@@ -100,7 +100,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 }
 
 func (b *Bridge) open(ctx context.Context) (err error) {
-	if err := b.identify(ctx); err != nil {
+	if err := b.identify(ctx, true); err != nil {
 		return err
 	}
 	if b.c.Once {
@@ -117,8 +117,8 @@ func (b *Bridge) open(ctx context.Context) (err error) {
 	return nil
 }
 
-func (b *Bridge) identify(ctx context.Context) (err error) {
-	if b.ends, err = identify(ctx, b.c.From, b.c.To, b.c.FromName, b.c.ToName); err == nil && b.c.Group == "" {
+func (b *Bridge) identify(ctx context.Context, create bool) (err error) {
+	if b.ends, err = identify(ctx, b.c.From, b.c.To, ends{b.c.FromName, b.c.ToName}, create); err == nil && b.c.Group == "" {
 		b.mu.Lock()
 		b.c.Group = b.c.groupFor(b.ends.to)
 		b.mu.Unlock()

@@ -125,14 +125,22 @@ func TestNATSIsSentNoCommands(t *testing.T) {
 
 func TestIdentitiesAreOfTheBrokerAndNotOfTheAddress(t *testing.T) {
 	for name, d := range map[string]dial{"nats": natsServer(t), "kafka": kafkaServer(t)} {
-		one, err := d().(driver.Identified).Identity(t.Context())
-		two, err2 := d().(driver.Identified).Identity(t.Context())
+		one, err := d().(driver.Identified).Identity(t.Context(), true)
+		two, err2 := d().(driver.Identified).Identity(t.Context(), false)
 		if err != nil || err2 != nil || one != two || legalName(one) != nil {
 			t.Errorf("%s: %q and %q (%v, %v)", name, one, two, err, err2)
 		}
 	}
-	if _, err := identify(t.Context(), natsServer(t)(), natsServer(t)(), "", ""); err != nil {
-		t.Error(err)
+	first, second := natsServer(t)(), natsServer(t)()
+	if e, err := identify(t.Context(), first, second, ends{}, false); err != nil || e != (ends{}) {
+		t.Errorf("looking gave identities: %+v, %v", e, err)
+	}
+	e, err := identify(t.Context(), first, second, ends{}, true)
+	if err != nil || legalName(e.from) != nil || legalName(e.to) != nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if again, err := identify(t.Context(), first, second, ends{}, false); err != nil || again != e {
+		t.Errorf("%+v became %+v, %v", e, again, err)
 	}
 }
 

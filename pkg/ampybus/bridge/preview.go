@@ -14,7 +14,7 @@ import (
 // target knows. It closes both transports.
 func (b *Bridge) Preview(ctx context.Context) (s Stats, err error) {
 	defer func() { err = errors.Join(err, b.c.From.Close(ctx), b.c.To.Close(ctx)) }()
-	if err := b.identify(ctx); err != nil {
+	if err := b.identify(ctx, false); err != nil {
 		return s, err
 	}
 	lanes, err := b.c.From.Lanes(ctx, b.c.Group, b.c.Pattern)

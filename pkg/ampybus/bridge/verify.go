@@ -45,7 +45,7 @@ func Verify(ctx context.Context, c VerifyConfig) (*Report, error) {
 	if v.pick, err = newSelection(c.Pattern, c.Exclude); err != nil {
 		return nil, err
 	}
-	if v.ends, err = identify(ctx, c.From, c.To, c.FromName, c.ToName); err != nil {
+	if v.ends, err = identify(ctx, c.From, c.To, ends{c.FromName, c.ToName}, false); err != nil {
 		return nil, err
 	}
 	if err := v.bounds(ctx); err != nil {

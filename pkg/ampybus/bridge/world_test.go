@@ -167,7 +167,7 @@ func (r *refusals) add(x Refusal) {
 
 func identity(t *testing.T, b *membinding.Broker) string {
 	t.Helper()
-	id, err := b.Transport().Identity(t.Context())
+	id, err := b.Transport().Identity(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,9 +106,10 @@ type Transport interface {
 
 // Identified is a Transport that tells brokers apart. The identity stays the
 // same through restarts, for every client and under every address; it has no
-// spaces and no slashes.
+// spaces and no slashes. A broker that has none yet is given one with create,
+// and without it answers with an empty one.
 type Identified interface {
-	Identity(ctx context.Context) (string, error)
+	Identity(ctx context.Context, create bool) (string, error)
 }
 
 // GroupConfig opens a Source.

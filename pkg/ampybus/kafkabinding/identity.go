@@ -9,7 +9,7 @@ import (
 var _ driver.Identified = (*Transport)(nil)
 
 // Identity implements driver.Identified: the cluster's id.
-func (t *Transport) Identity(ctx context.Context) (string, error) {
+func (t *Transport) Identity(ctx context.Context, _ bool) (string, error) {
 	resp, err := metadataOf().RequestWith(ctx, t.cl)
 	if err != nil {
 		return "", requestError("ask for the cluster's id", err)

@@ -46,7 +46,7 @@ func (t *Transport) Limits() driver.Limits {
 }
 
 // Identity implements driver.Identified: the Broker's, as long as it lives.
-func (t *Transport) Identity(context.Context) (string, error) { return t.b.id, nil }
+func (t *Transport) Identity(context.Context, bool) (string, error) { return t.b.id, nil }
 
 // ready tells why a call cannot be made now. The lock is held.
 func (t *Transport) ready(ctx context.Context) error {
