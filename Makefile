@@ -29,6 +29,8 @@ RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env C
 FUZZTIME ?= 20s
 # For one package: the suites of a transport take minutes on two busy cores.
 TEST_TIMEOUT ?= 30m
+# For each half of make chaos: together about half an hour on two quiet cores.
+CHAOS_TIMEOUT ?= 45m
 SEEDS ?= 200000
 BENCH ?= .
 
@@ -51,14 +53,21 @@ demo-kafka: ## the same on a stand-in for Kafka; BUS=kafka://host:port plays it 
 bench: ## the benchmarks of every package (BENCH=regexp selects)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-.PHONY: test sim mutants fuzz cover
+.PHONY: test chaos sim mutants fuzz cover
 test: ## vet and every test, offline, no Docker; with the race detector where goroutines meet
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
-	$(GO) vet ./...
+	$(GO) vet -tags chaos ./...
 	@( code=0; \
 	$(GO) test -timeout $(TEST_TIMEOUT) -json $$($(GO) list ./... | grep -vxFf <($(GO) list $(CONCURRENT))) || code=1; \
 	$(GO) test -timeout $(TEST_TIMEOUT) -json $(RACE) $(CONCURRENT) || code=1; \
 	exit $$code ) | $(GO) run ./tools/testsummary
+
+# Both halves run, also when the first fails. SEED=n replays a failed scenario.
+chaos: ## the full loads of test/delivery, then processes killed and stopped; figures go to docs/testing.md
+	@code=0; \
+	AMPY_FULL=1 $(GO) test -count=1 -timeout $(CHAOS_TIMEOUT) -v ./test/delivery || code=1; \
+	$(GO) test -count=1 -timeout $(CHAOS_TIMEOUT) -v -tags chaos ./test/chaos -figures ../../docs/testing.md || code=1; \
+	exit $$code
 
 sim: ## simulate the key-ordered core on SEEDS=200000 random worlds
 	$(GO) test -count=1 -timeout 30m -run Simulation -v ./internal/keyed -seeds $(SEEDS)
