@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 )
 
 // Escape makes s safe on one line: everything that is not printable, a line
@@ -63,7 +65,7 @@ func safe(r rune, n int, lines bool) bool {
 	if r == utf8.RuneError && n == 1 {
 		return false
 	}
-	return strconv.IsPrint(r) || lines && (r == '\n' || r == '\t')
+	return mutant.On("raw-terminal-output") || strconv.IsPrint(r) || lines && (r == '\n' || r == '\t')
 }
 
 // appendEscaped writes r as JSON does, so that JSON text stays valid.

@@ -23,6 +23,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		"no-quarantine":              "TestAMessageThatKillsTheProcessIsQuarantined",
 		"outage-is-poison":           "TestAnOutageMakesNoDeadLetters",
 		"no-prefix-check-on-redrive": "TestAForgedTargetIsRefused",
+		"no-gzip-limit":              "TestBombIsRefusedWithin32MiB",
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			if out, err := runGuard(guard, ""); err != nil {
