@@ -204,6 +204,7 @@ func (l *lane) deliver(ctx context.Context, epoch uint64) error {
 		if !l.handOver(ctx, epoch, ds, holes) {
 			return ctx.Err()
 		}
+		p.handed()
 		if len(as.records) > 0 {
 			l.pass()
 		}
@@ -289,9 +290,11 @@ func (l *lane) handOver(ctx context.Context, epoch uint64, ds []driver.Delivery,
 			gaps = gaps[1:]
 			continue
 		}
-		n := 1
-		for n < min(len(ds), eventRecords) && (len(gaps) == 0 || ds[n].Pos < gaps[0].to) {
-			n++
+		n := eventSize(ds)
+		for i := 1; i < n && len(gaps) > 0; i++ {
+			if ds[i].Pos >= gaps[0].to {
+				n = i
+			}
 		}
 		if !l.gate.pass(ctx, l.s.events, driver.Event{Kind: driver.Records, Lane: l.name, Epoch: epoch, Records: ds[:n:n]}) {
 			return false
@@ -299,6 +302,17 @@ func (l *lane) handOver(ctx context.Context, epoch uint64, ds []driver.Delivery,
 		ds = ds[n:]
 	}
 	return true
+}
+
+// eventSize is how many of the first records make one event.
+func eventSize(ds []driver.Delivery) int {
+	bytes := recordSize(&ds[0].Record)
+	for n := 1; n < min(len(ds), eventRecords); n++ {
+		if bytes += recordSize(&ds[n].Record); bytes > eventBytes {
+			return n
+		}
+	}
+	return min(len(ds), eventRecords)
 }
 
 func (l *lane) tellGap(ctx context.Context, epoch uint64, g span) bool {

@@ -22,10 +22,6 @@ var (
 	errInterrupted = errors.New("the connection was interrupted")
 )
 
-// maxPullBytes bounds what one pull may bring: with as much again waiting to
-// be taken it is what a lane can hold in memory beside the bus.
-const maxPullBytes = 8 << 20
-
 // pullConfig says what a puller asks for.
 type pullConfig struct {
 	stream, consumer string
@@ -70,11 +66,13 @@ type puller struct {
 	buf     arrivals
 	usual   int    // records in what was last taken
 	waiting int    // records in full and buf
-	size    int    // their bytes
+	size    int    // their bytes, and those of what was taken and not handed over
+	taken   int    // the latter alone
 	room    int    // records that may still be asked for
 	asked   int    // records that the open pull may still bring; 0: none is open
 	got     int    // records that it brought
 	bytes   int    // its byte limit
+	least   int    // that a record was too large for a smaller one
 	seq     uint64 // last consumer sequence
 	behind  uint64 // records behind the last one, when it was delivered
 	blind   bool   // no pull was open since the last record came
@@ -89,16 +87,19 @@ func newPuller(t *Transport, c pullConfig) (*puller, error) {
 	p := &puller{
 		t: t, c: c, inbox: t.nc.NewInbox(),
 		next:  "$JS.API.CONSUMER.MSG.NEXT." + c.stream + "." + c.consumer,
-		bytes: max(maxPullBytes, 2*int(t.nc.MaxPayload())),
 		heard: time.Now(),
 	}
 	sub, err := t.nc.Subscribe(p.inbox, p.receive)
 	if err != nil {
 		return nil, requestError("subscribe for records", err)
 	}
-	p.sub = sub
 	// What can arrive is bounded by the open pull.
-	return p, requestError("subscribe for records", sub.SetPendingLimits(-1, -1))
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return nil, requestError("subscribe for records", err)
+	}
+	p.sub = sub
+	t.pulls.add(1)
+	return p, nil
 }
 
 // allow sets how many records may be here, not taken yet, from now on, and
@@ -111,7 +112,7 @@ func (p *puller) allow(n int) {
 }
 
 // take returns what has arrived, or why there will be nothing more. It does
-// not wait.
+// not wait. It counts against the limit until handed is called.
 func (p *puller) take() (arrivals, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,8 +127,16 @@ func (p *puller) take() (arrivals, error) {
 	}
 	p.usual = len(as.records)
 	p.waiting -= len(as.records)
-	p.size -= as.bytes
+	p.taken += as.bytes
 	return as, nil
+}
+
+// handed says that nothing of what was taken is held any more.
+func (p *puller) handed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.size -= p.taken
+	p.taken = 0
 }
 
 // ask opens a pull if none is open and there is room. The lock is held.
@@ -136,10 +145,12 @@ func (p *puller) ask() {
 	if p.asked > 0 || p.err != nil || p.closed {
 		return
 	}
-	if n <= 0 || p.size >= maxPullBytes {
+	share := p.t.pulls.share()
+	if n <= 0 || p.size >= share {
 		p.blind = true
 		return
 	}
+	p.bytes = max(p.least, share)
 	var b [160]byte
 	req := append(b[:0], `{"expires":`...)
 	req = strconv.AppendInt(req, int64(p.c.expires), 10)

@@ -42,7 +42,7 @@ func (p *puller) conflict(text string) {
 	switch {
 	case strings.Contains(text, "MaxBytes"):
 		if p.got == 0 && p.asked > 0 {
-			p.bytes *= 2 // one record is larger than the whole pull
+			p.least = 2 * p.bytes // one record is larger than the whole pull
 		}
 		p.asked = 0
 		p.ask()
@@ -91,6 +91,9 @@ func (p *puller) ackPrefix() string {
 
 func (p *puller) close() {
 	p.mu.Lock()
+	if !p.closed {
+		p.t.pulls.add(-1)
+	}
 	p.closed = true
 	p.mu.Unlock()
 	_ = p.sub.Unsubscribe()

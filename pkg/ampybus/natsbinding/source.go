@@ -24,6 +24,8 @@ const (
 	// eventRecords bounds the records of one event, so that a receiver can
 	// stop in time when its own limits are reached.
 	eventRecords = 256
+	// eventBytes bounds them too, but for one that is larger by itself.
+	eventBytes = 1 << 20
 	// minLease is below what a loaded machine can renew.
 	minLease = 200 * time.Millisecond
 	// leaveGrace bounds the way off the roster of a member that could not open.

@@ -118,6 +118,7 @@ func (k *track) take() (arrivals, error) {
 	p.check(time.Now())
 	as, err := p.take()
 	if err == nil {
+		p.handed()
 		p.allow(readerBuffer)
 	}
 	return as, err

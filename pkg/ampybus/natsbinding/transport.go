@@ -24,6 +24,8 @@ type Transport struct {
 	js   jetstream.JetStream
 	acks *ackTable
 	logs *logTable
+	// pulls are the pullers that are open.
+	pulls pullCount
 
 	mu       sync.Mutex
 	closed   bool
