@@ -31,7 +31,7 @@ func slowRole(args []byte) error {
 	ctx, stop := context.WithTimeout(context.Background(), s.Takes)
 	defer stop()
 	chaos.Say("ready")
-	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: chaos.Group, Workers: 4},
+	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: chaos.Group, Workers: 1},
 		func(context.Context, *ampybus.Message) error {
 			<-time.After(10 * time.Millisecond)
 			handled.Add(1)
@@ -64,8 +64,8 @@ func peakKiB() (int, error) {
 }
 
 func TestASlowConsumerHoldsLittleMemory(t *testing.T) {
-	const size, limitMiB = 100 << 10, 256
-	n, long := 5000, time.Duration(scaled(5, 60))*time.Second
+	const limitMiB = 256
+	n, size, long := scaled(5000, 20_000), scaled(100<<10, 25<<10), time.Duration(scaled(5, 60))*time.Second
 	w, _, s := processes(t, chaos.NewsTopic)
 	s.Takes = long
 	c := chaos.Start(t, "slow", s)
