@@ -35,6 +35,7 @@ type engine struct {
 	parked       map[string]*parkedKey // guarded by mu
 	watch        sync.Once
 	settledSince time.Time
+	dead         []*deadLog // of the domains that park keys
 	background   sync.WaitGroup
 	ctx          context.Context // of what goes on beside the workers
 
@@ -97,6 +98,11 @@ func (e *engine) run(ctx context.Context) error {
 	defer quit()
 	e.ctx, e.quit = loop, quit
 	e.settledSince = time.Now()
+	for _, s := range e.mayPark() {
+		d := newDeadLog(e.bus, e.c.Group, s)
+		e.dead = append(e.dead, d)
+		e.background.Go(func() { d.prepare(loop) })
+	}
 
 	var workers, commits sync.WaitGroup
 	for range e.c.Workers {

@@ -29,6 +29,7 @@ type letter struct {
 	retry int
 	lane  string // where the message died first: what lies before, or in another
 	from  uint64 // lane, is no successor of it
+	copy  string // origin of its redriven copy; empty: none is known
 }
 
 // cause names the message that the key waits for.
@@ -91,7 +92,7 @@ func (e *engine) hold(key string, m *Message, at string) string {
 		p = &parkedKey{}
 		e.parked[key] = p
 	}
-	p.put(letter{at, id, m.Headers.RetryCount, m.Lane, m.Pos})
+	p.put(letter{at: at, id: id, retry: m.Headers.RetryCount, lane: m.Lane, from: m.Pos})
 	cause := p.cause()
 	e.mu.Unlock()
 	if fresh {
@@ -162,18 +163,23 @@ func (e *engine) restoredParked(ctx context.Context, ev driver.Event) bool {
 	}
 }
 
-// restoreParked reads which keys of a newly owned lane are parked, from the
-// dead-letter log and the settlements. from is the lane's committed position:
-// a redriven copy behind it was applied.
+// restoreParked finds out which keys of a newly owned lane are parked. from is
+// the lane's committed position.
 func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) error {
-	scopes := e.mayPark()
-	if len(scopes) == 0 {
+	if len(e.dead) == 0 {
 		return nil
 	}
 	open := make(map[string]*parkedKey)
-	for _, s := range scopes {
-		if err := e.openDeadLetters(ctx, s, lane, from, open); err != nil {
+	for _, d := range e.dead {
+		keys, err := d.parked(ctx, lane, from)
+		if err != nil {
 			return fmt.Errorf("restore parked keys: %w", err)
+		}
+		for key, p := range keys {
+			if known := open[key]; known != nil {
+				p.open = append(known.open, p.open...)
+			}
+			open[key] = p
 		}
 	}
 	e.mu.Lock()
@@ -196,55 +202,6 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 		e.watchSettlements()
 	}
 	return nil
-}
-
-func (e *engine) openDeadLetters(ctx context.Context, s Scope, lane string, from uint64, open map[string]*parkedKey) error {
-	topic := Topic{Env: s.Env, Domain: DomainDLQ, Version: "v1", Subtopic: s.Domain}.String()
-	settled, err := e.bus.settlements(ctx, []string{s.Env})
-	if err != nil {
-		return err
-	}
-	keys := make(map[string]*parkedKey)
-	for m, err := range e.bus.Read(ctx, Range{Pattern: topic}) {
-		if m == nil && isGap(err) {
-			continue
-		}
-		if m == nil {
-			return err
-		}
-		h := &m.Headers
-		log, pos, ok := cutOrigin(h.DLQ.Origin)
-		key := firstText(h.PartitionKey, m.Record.Key)
-		if h.DLQ.Group != e.c.Group || !ok || m.carried() || !driver.LaneHolds(lane, log, key) {
-			continue // another's, or its place is one on another broker
-		}
-		p := keys[key]
-		if p == nil {
-			p = &parkedKey{}
-			keys[key] = p
-		}
-		p.put(letter{m.Origin(), letterID(*h, h.DLQ.Origin), h.RetryCount, lane, pos})
-	}
-	for key, p := range keys {
-		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return finished(settled[l.at], lane, from) })
-		if len(p.open) > 0 {
-			open[key] = p
-		}
-	}
-	return nil
-}
-
-// finished reports whether a dead letter no longer holds its key.
-func finished(s *controlv1.DeadLetterSettlement, lane string, from uint64) bool {
-	switch {
-	case s == nil:
-		return false
-	case s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN:
-		return true
-	}
-	log, pos, ok := cutOrigin(s.GetTargetOrigin())
-	of, _, _ := driver.CutLane(lane)
-	return ok && of == log && pos < from
 }
 
 // watchSettlements starts to follow the settlements, once: discarding a dead
