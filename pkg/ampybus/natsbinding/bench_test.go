@@ -75,10 +75,13 @@ func startClock(b *testing.B) clock {
 	return clock{began: time.Now(), cpu: cpuTime(b)}
 }
 
-func (c clock) report(b *testing.B) {
+func (c clock) report(b *testing.B) { c.reportFor(b, b.N) }
+
+// reportFor is report where n messages make the run.
+func (c clock) reportFor(b *testing.B, n int) {
 	b.StopTimer()
-	b.ReportMetric(float64(b.N)/time.Since(c.began).Seconds(), "msg/s")
-	b.ReportMetric(float64((cpuTime(b)-c.cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(n)/time.Since(c.began).Seconds(), "msg/s")
+	b.ReportMetric(float64((cpuTime(b)-c.cpu).Nanoseconds())/float64(n), "cpu-ns/msg")
 }
 
 func cpuTime(b *testing.B) time.Duration {
