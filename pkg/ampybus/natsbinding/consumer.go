@@ -197,15 +197,16 @@ func floorOf(info *jetstream.ConsumerInfo) uint64 {
 	return max(info.Config.OptStartSeq, 1)
 }
 
-// remakeBehind makes the durable again behind everything stored until at. It
-// returns the position where that is, with errLogChanged.
+// remakeBehind makes the durable again behind everything that was surely stored
+// until at, or at the beginning where that is not known. It returns the position
+// where that is, with errLogChanged.
 func (d *durable) remakeBehind(ctx context.Context, at time.Time) (floor uint64, err error) {
 	if err := d.remove(ctx); err != nil {
 		return 0, err
 	}
 	c := d.config()
 	if !at.IsZero() {
-		from := at.Add(1)
+		from := at.Add(-clockSkew)
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
 	}
 	info, err := d.create(ctx, c)

@@ -25,11 +25,15 @@ type leaseEntry struct {
 	Epoch  uint64    `json:"epoch"`  // grows with every change of owner
 	Floor  uint64    `json:"floor"`  // every position below is finished; 0: not known yet
 	Born   time.Time `json:"born"`   // when the stream was made: positions of another one are worthless
-	// Last is the newest finished record that was delivered, At when it was
-	// stored: by these a stream that lost its end is known again.
-	Last  uint64    `json:"last,omitempty"`
-	At    time.Time `json:"at,omitzero"`
-	TTLms int64     `json:"ttl_ms"` // how long the owner may stay silent
+	// Last is the newest record that was delivered and finished, or is another
+	// share's; At is when it was stored: by these a stream that lost its end is
+	// known again.
+	Last uint64    `json:"last,omitempty"`
+	At   time.Time `json:"at,omitzero"`
+	// Passed is where the floor was lifted from over what is not the lane's: from
+	// there to the floor lies nothing of its topics. 0: it was not lifted.
+	Passed uint64 `json:"passed,omitempty"`
+	TTLms  int64  `json:"ttl_ms"` // how long the owner may stay silent
 	// Crashes counts owners in a row that let the lease run out while the floor
 	// stood still; Started is the position that the last one was handling.
 	Crashes int    `json:"crashes,omitempty"`

@@ -86,7 +86,7 @@ func (l *lane) findFloor(ctx context.Context, epoch uint64, info *jetstream.Stre
 		return floor, err
 	}
 	failed := l.lease.update(ctx, epoch, func(x *leaseEntry) {
-		x.Floor, x.Born, x.Epoch, x.Last, x.At = floor, info.Created, x.Epoch+1, 0, time.Time{}
+		x.Floor, x.Born, x.Epoch, x.Last, x.At, x.Passed = floor, info.Created, x.Epoch+1, 0, time.Time{}, 0
 	})
 	if failed != nil {
 		return 0, failed
@@ -132,7 +132,7 @@ func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
 		newest := l.newestBelow(low)
 		err := l.lease.update(ctx, epoch, func(e *leaseEntry) {
 			if low > e.Floor {
-				e.Floor, e.Crashes, e.Started = low, 0, 0
+				e.Floor, e.Passed, e.Crashes, e.Started = low, 0, 0, 0
 			}
 			if newest.pos > e.Last {
 				e.Last, e.At = newest.pos, newest.at
@@ -227,5 +227,14 @@ func (l *lane) lift(e *leaseEntry) {
 	if scanned, idle := l.p.idle(); idle && scanned+1 >= l.due {
 		to = max(to, scanned+1)
 	}
-	e.Floor = max(e.Floor, to)
+	if to <= e.Floor {
+		return
+	}
+	switch {
+	case l.last.pos > e.Last:
+		e.Last, e.At, e.Passed = l.last.pos, l.last.at, l.last.pos+1
+	case e.Passed == 0:
+		e.Passed = e.Floor
+	}
+	e.Floor = to
 }

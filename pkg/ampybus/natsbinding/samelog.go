@@ -16,14 +16,19 @@ import (
 // given to catch up: a new leader can answer before it has applied all it has.
 const lostEndAfter = 2 * time.Second
 
+// clockSkew is how far the clocks of two servers, or that of one before and
+// after it lost power, may differ.
+const clockSkew = time.Minute
+
 // confirm returns the entry's floor if the stream is still the one whose
 // positions the group has. If it is not, the error is errLogChanged, and the
 // position is where the group must go on.
 //
 // A stream that was made again begins at its beginning. One that lost its end,
 // as with JetStream's default sync interval when power fails, gives the lost
-// positions to new records: those are known by when they were stored, which is
-// later than the newest record that the group finished.
+// positions to new records. They were stored later than the newest record that
+// the group finished: delivery begins there, and clockSkew before it, because
+// another server may have stored them. What comes again is known to consumers.
 func (l *lane) confirm(ctx context.Context, e leaseEntry, info *jetstream.StreamInfo) (uint64, error) {
 	state := info.State
 	if !e.Born.Equal(info.Created) {
@@ -40,7 +45,7 @@ func (l *lane) confirm(ctx context.Context, e leaseEntry, info *jetstream.Stream
 	}
 	l.doubted = time.Time{}
 	if e.Last < max(state.FirstSeq, 1) || e.Last > state.LastSeq {
-		return e.Floor, nil // nothing left to compare with
+		return l.confirmPassed(ctx, e, state.FirstSeq) // nothing left to compare with
 	}
 	at, err := l.s.t.storedAt(ctx, l.stream, e.Last)
 	switch {
@@ -49,9 +54,36 @@ func (l *lane) confirm(ctx context.Context, e leaseEntry, info *jetstream.Stream
 	case err != nil:
 		return 0, err
 	case at.IsZero() || at.Equal(e.At):
-		return e.Floor, nil
+		return l.confirmPassed(ctx, e, state.FirstSeq)
 	}
 	return l.d.remakeBehind(ctx, e.At)
+}
+
+// confirmPassed returns the floor unless a record of the lane's topics lies
+// where the group passed over nothing but others: the stream lost its end there,
+// and has new records.
+func (l *lane) confirmPassed(ctx context.Context, e leaseEntry, first uint64) (uint64, error) {
+	if e.Passed == 0 || e.Passed >= e.Floor {
+		return e.Floor, nil
+	}
+	for _, f := range l.d.filters {
+		m, err := l.s.t.getMessage(ctx, l.stream, nextBySubject{max(e.Passed, first), f})
+		switch {
+		case errors.Is(err, driver.ErrPermission):
+			return e.Floor, nil
+		case err != nil:
+			return 0, err
+		case m.Seq > 0 && m.Seq < e.Floor:
+			return e.Passed, errLogChanged
+		}
+	}
+	return e.Floor, nil
+}
+
+// nextBySubject asks for the first record on a subject from a position on.
+type nextBySubject struct {
+	Seq     uint64 `json:"seq"`
+	Subject string `json:"next_by_subj"`
 }
 
 // storedAt asks a stream's leader when the record at pos was stored; zero when
