@@ -21,11 +21,16 @@ func TestIDsRiseWhenTheClockStepsBack(t *testing.T) {
 	var clock tickClock
 	now := time.Date(2025, 9, 5, 19, 31, 1, 0, time.UTC)
 	last := ""
-	for _, step := range []time.Duration{0, 0, time.Millisecond, -time.Hour, -time.Hour, time.Second, -24 * time.Hour, 48 * time.Hour} {
+	jumps := []time.Duration{0, time.Millisecond, -time.Hour, -time.Hour, time.Second, -time.Second, time.Hour, -24 * time.Hour, 48 * time.Hour}
+	for i := range 10_000 {
+		step := 10 * time.Microsecond
+		if i%100 == 0 {
+			step = jumps[i/100%len(jumps)]
+		}
 		now = now.Add(step)
 		id := formatID(clock.next(now), 0)
 		if id <= last {
-			t.Errorf("after a step of %v: %s after %s", step, id, last)
+			t.Fatalf("after a step of %v: %s after %s", step, id, last)
 		}
 		last = id
 	}
