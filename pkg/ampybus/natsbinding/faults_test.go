@@ -25,6 +25,7 @@ type load struct {
 	t          *testing.T
 	tr         driver.Transport
 	keys, each int
+	open       atomic.Int64 // records of each key that may be published by now
 	stored     atomic.Int64
 	uncertain  atomic.Int64
 	refused    atomic.Int64
@@ -32,8 +33,9 @@ type load struct {
 	work       sync.WaitGroup
 }
 
-func startLoad(t *testing.T, tr driver.Transport, keys, each int) *load {
+func startLoad(t *testing.T, tr driver.Transport, keys, each, open int) *load {
 	l := &load{t: t, tr: tr, keys: keys, each: each, step: make(chan struct{}, 1)}
+	l.open.Store(int64(open))
 	for k := range keys {
 		l.work.Go(func() { l.write(k) })
 	}
@@ -43,6 +45,10 @@ func startLoad(t *testing.T, tr driver.Transport, keys, each int) *load {
 
 func (l *load) write(k int) {
 	for n := 0; n < l.each && l.t.Context().Err() == nil; {
+		if int64(n) >= l.open.Load() {
+			pause(l.t.Context(), time.Millisecond)
+			continue
+		}
 		o := outcomes(l.t, l.tr, l.record(k, n))[0]
 		switch {
 		case o.Err == nil:
@@ -116,20 +122,26 @@ type follower struct {
 // reaches waits until n records were seen.
 func (f *follower) reaches(t *testing.T, n int) {
 	t.Helper()
+	f.await(t, n, "records seen", func() int { return len(f.seen) })
+}
+
+// await waits until a count is at least n.
+func (f *follower) await(t *testing.T, n int, what string, count func() int) {
+	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	timeout := time.After(time.Minute)
 	for {
 		f.mu.Lock()
-		seen := len(f.seen)
+		got := count()
 		f.mu.Unlock()
-		if seen >= n {
+		if got >= n {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("the group saw %d of %d records within a minute", seen, n)
+			t.Fatalf("%d of %d %s within a minute", got, n, what)
 		}
 	}
 }
@@ -182,10 +194,12 @@ func TestKilledServerLosesNothingAndKeepsOrder(t *testing.T) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); f.run(t, src, keys*each+1) }()
 
-	l := startLoad(t, tr, keys, each)
-	for n := range kills {
+	l := startLoad(t, tr, keys, each, 0)
+	for n := range kills { // some of the load is left for what follows each kill
+		l.open.Store(int64((n + 2) * each / (kills + 1)))
 		l.reaches((n + 1) * keys * each / (kills + 1))
 		f.reaches(t, (n+1)*keys*each/(kills+1))
+		f.await(t, n+1, "times taken up", func() int { return f.fetched })
 		p.Restart()
 	}
 	l.reaches(keys * each)
@@ -219,7 +233,7 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); f.run(t, src, keys*each+1) }()
 
-	l := startLoad(t, tr, keys, each)
+	l := startLoad(t, tr, keys, each, each)
 	for n := range stops {
 		l.reaches((n + 1) * keys * each / (stops + 1))
 		leader := c.StreamLeader("AMPY_DEV_ORDERS")

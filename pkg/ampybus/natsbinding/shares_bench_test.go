@@ -32,8 +32,17 @@ func BenchmarkShares(b *testing.B) {
 		shares, members int
 		takes           time.Duration
 	}{
-		{1, 1, 0}, {2, 1, 0}, {2, 2, 0}, {4, 1, 0}, {4, 4, 0}, {8, 1, 0}, {8, 8, 0},
-		{1, 1, 5 * time.Millisecond}, {2, 2, 5 * time.Millisecond}, {4, 4, 5 * time.Millisecond}, {8, 8, 5 * time.Millisecond},
+		{1, 1, 0},
+		{2, 1, 0},
+		{2, 2, 0},
+		{4, 1, 0},
+		{4, 4, 0},
+		{8, 1, 0},
+		{8, 8, 0},
+		{1, 1, 5 * time.Millisecond},
+		{2, 2, 5 * time.Millisecond},
+		{4, 4, 5 * time.Millisecond},
+		{8, 8, 5 * time.Millisecond},
 	} {
 		b.Run(fmt.Sprintf("shares=%d/members=%d/handler=%v", c.shares, c.members, c.takes), func(b *testing.B) {
 			for range b.N {
