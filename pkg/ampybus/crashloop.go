@@ -27,7 +27,7 @@ func (e *engine) suspect(l *lane, ev driver.Event) {
 	l.suspect = true
 	e.suspects++
 	if ev.Crashes >= crashCondemned {
-		l.culprit = ev.Started
+		l.culprit = ev.Started // the position behind it
 	}
 	l.crashes = ev.Crashes
 }
@@ -43,7 +43,7 @@ func (e *engine) trust(l *lane) {
 
 // condemned reports why a message must not run any more.
 func (l *lane) condemned(pos uint64) (reason string, yes bool) {
-	if l.culprit == 0 || l.culprit != pos {
+	if l.culprit != pos+1 {
 		return "", false
 	}
 	return fmt.Sprintf("%s: the last %d owners of the lane died without progress, the last one on this message", ReasonCrashLoop, l.crashes), true
@@ -58,7 +58,7 @@ func (e *engine) mark(ctx context.Context, l *lane, pos uint64) error {
 	if !watched {
 		return nil
 	}
-	if err := e.src.Mark(ctx, l.name, l.epoch, pos); err != nil {
+	if err := e.src.Mark(ctx, l.name, l.epoch, pos+1); err != nil {
 		return fmt.Errorf("mark %s:%d as started: %w", l.name, pos, err)
 	}
 	return nil

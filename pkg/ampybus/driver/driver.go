@@ -189,7 +189,8 @@ type Event struct {
 	// Crashes, of Assigned: how many owners in a row, before this one, vanished
 	// without giving the lane away and without a commit that moved it.
 	Crashes int
-	// Started, of Assigned: what the last of them had marked; 0: nothing.
+	// Started, of Assigned: what the last of them had marked, as the position
+	// behind the record (the first position of some brokers is 0); 0: nothing.
 	Started uint64
 }
 
@@ -203,10 +204,11 @@ type Source interface {
 	// the broker's word. A member that is no longer the lane's owner at that
 	// epoch gets ErrFenced and changes nothing.
 	Commit(ctx context.Context, lane string, epoch, low uint64) error
-	// Mark notes that the record at pos is being handled, 0 that none is. The
-	// next owner learns of it if this one dies (Event.Started). It waits for the
-	// broker's word; a member that is not the owner gets ErrFenced.
-	Mark(ctx context.Context, lane string, epoch, pos uint64) error
+	// Mark notes that the record whose position is behind-1 is being handled, 0
+	// that none is. The next owner learns of it if this one dies (Event.Started).
+	// It waits for the broker's word; a member that is not the owner gets
+	// ErrFenced.
+	Mark(ctx context.Context, lane string, epoch, behind uint64) error
 	// Pause stops, or resumes, the delivery of a lane's records.
 	Pause(lane string, on bool)
 	// Close gives all lanes away at once, so that others take over without

@@ -38,10 +38,10 @@ func crashesAreCounted(e *env) {
 		if ev.Crashes != died {
 			e.Errorf("owner %d learns of %d crashes", died, ev.Crashes)
 		}
-		if died > 0 && ev.Started == 0 {
-			e.Errorf("owner %d does not learn which record was being handled", died)
+		if died > 0 && ev.Started != got.Pos+1 {
+			e.Errorf("owner %d learns that what lies below %d was being handled, want %d", died, ev.Started, got.Pos+1)
 		}
-		if err := m.src.Mark(e.ctx(), ev.Lane, ev.Epoch, got.Pos); err != nil {
+		if err := m.src.Mark(e.ctx(), ev.Lane, ev.Epoch, got.Pos+1); err != nil {
 			e.Fatalf("mark: %v", err)
 		}
 		e.crash(tr)
@@ -54,7 +54,7 @@ func progressEndsTheCount(e *env) {
 	a := e.join(first, group("g", "first", allOrders))
 	ev := a.sees("its lane", driver.Assigned)
 	got := a.takes(2)
-	if err := a.src.Mark(e.ctx(), ev.Lane, ev.Epoch, got[0].Pos); err != nil {
+	if err := a.src.Mark(e.ctx(), ev.Lane, ev.Epoch, got[0].Pos+1); err != nil {
 		e.Fatalf("mark: %v", err)
 	}
 	a.commits(got[0])
@@ -82,7 +82,7 @@ func staleOwnerMarksNothing(e *env) {
 	heal()
 	ctx, cancel := context.WithTimeout(e.ctx(), e.h.Patience)
 	defer cancel()
-	if err := a.src.Mark(ctx, ev.Lane, ev.Epoch, got.Pos); !errors.Is(err, driver.ErrFenced) {
+	if err := a.src.Mark(ctx, ev.Lane, ev.Epoch, got.Pos+1); !errors.Is(err, driver.ErrFenced) {
 		e.Errorf("a stale owner's mark: %v, want fenced", err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/internal/kafkaserver"
@@ -197,25 +196,5 @@ func prepared(tb testing.TB, b *broker) *broker {
 	if strings.Contains(name, "Share") || name == "JoinerWaitsForDraining" {
 		b.base.Partitions = 4
 	}
-	if name == "CrashesWithoutProgressAreCounted" {
-		b.beginAtOne(tb, "ampy.dev.orders.v1")
-	}
 	return b
-}
-
-// beginAtOne makes a log that holds nothing and begins at 1: the first offset
-// of Kafka is 0, which means "nothing" where an owner learns what the one
-// before it was handling.
-func (b *broker) beginAtOne(tb testing.TB, topic string) {
-	tb.Helper()
-	t := b.plain(tb)
-	if err := t.ensureTopic(tb.Context(), topic); err != nil {
-		tb.Fatal(err)
-	}
-	if err := t.cl.ProduceSync(tb.Context(), &kgo.Record{Topic: topic}).FirstErr(); err != nil {
-		tb.Fatal(err)
-	}
-	if err := t.truncate(tb.Context(), place{topic, 0}, 1); err != nil {
-		tb.Fatal(err)
-	}
 }

@@ -21,7 +21,7 @@ type claim struct {
 	member  string // for humans
 	open    bool   // not given away in order
 	crashes int    // owners in a row before this one that vanished without progress
-	started uint64 // the position being handled plus 1; 0: none
+	started uint64 // the position behind what is being handled; 0: none
 }
 
 func (c claim) encode() string {

@@ -156,10 +156,7 @@ func (s *source) own(w write, start uint64) {
 	}
 	l := &lane{place: w.place, name: w.log(), claim: w.claim, committed: w.low, fetched: w.low}
 	ev := l.event(driver.Assigned)
-	ev.From, ev.Crashes = w.low, w.claim.crashes
-	if w.started > 0 {
-		ev.Started = w.started - 1
-	}
+	ev.From, ev.Crashes, ev.Started = w.low, w.claim.crashes, w.started
 	s.lanes[l.place], s.names[l.name] = l, l
 	s.tell(ev)
 	if start > l.fetched {

@@ -34,7 +34,7 @@ func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) err
 	s.mu.Unlock()
 	c := l.claim
 	c.crashes = 0
-	if c.started <= low { // it is the position plus 1
+	if c.started <= low {
 		c.started = 0
 	}
 	if mutant.On("commit-max") {
@@ -49,17 +49,17 @@ func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) err
 }
 
 // Mark implements driver.Source.
-func (s *source) Mark(ctx context.Context, name string, epoch, pos uint64) error {
+func (s *source) Mark(ctx context.Context, name string, epoch, behind uint64) error {
 	l, err := s.held(name, epoch)
 	if err != nil {
-		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+		return fmt.Errorf("mark in lane %s below %d: %w", name, behind, err)
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	c := l.claim
-	c.started = pos + 1
+	c.started = behind
 	if err := s.write(ctx, l, l.committed, c); err != nil {
-		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+		return fmt.Errorf("mark in lane %s below %d: %w", name, behind, err)
 	}
 	return nil
 }

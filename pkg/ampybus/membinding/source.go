@@ -103,10 +103,10 @@ func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) err
 }
 
 // Mark implements driver.Source.
-func (s *source) Mark(ctx context.Context, name string, epoch, pos uint64) error {
-	err := s.asOwner(ctx, name, epoch, func(ln *lane) error { ln.started = pos; return nil })
+func (s *source) Mark(ctx context.Context, name string, epoch, behind uint64) error {
+	err := s.asOwner(ctx, name, epoch, func(ln *lane) error { ln.started = behind; return nil })
 	if err != nil {
-		return fmt.Errorf("mark in lane %s at %d: %w", name, pos, err)
+		return fmt.Errorf("mark in lane %s below %d: %w", name, behind, err)
 	}
 	return nil
 }

@@ -35,7 +35,8 @@ type leaseEntry struct {
 	Passed uint64 `json:"passed,omitempty"`
 	TTLms  int64  `json:"ttl_ms"` // how long the owner may stay silent
 	// Crashes counts owners in a row that let the lease run out while the floor
-	// stood still; Started is the position that the last one was handling.
+	// stood still; Started is the position behind
+	// what the last one was handling.
 	Crashes int    `json:"crashes,omitempty"`
 	Started uint64 `json:"started,omitempty"`
 	// Gen is the generation of the group's division into shares that the lane

@@ -150,14 +150,14 @@ func (l *lane) commit(ctx context.Context, epoch, low uint64) error {
 	return nil
 }
 
-// begin notes which position is being handled, for the owner after a crash.
-func (l *lane) begin(ctx context.Context, epoch, pos uint64) error {
+// begin notes what is being handled, for the owner after a crash.
+func (l *lane) begin(ctx context.Context, epoch, behind uint64) error {
 	l.io.Lock()
 	defer l.io.Unlock()
 	if l.epoch != epoch {
 		return driver.ErrFenced
 	}
-	return l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Started = pos })
+	return l.lease.update(ctx, epoch, func(e *leaseEntry) { e.Started = behind })
 }
 
 // newestBelow is the newest delivered record below low; zero when none is open.

@@ -334,13 +334,13 @@ func (s *source) Commit(ctx context.Context, lane string, epoch, low uint64) err
 	return nil
 }
 
-func (s *source) Mark(ctx context.Context, lane string, epoch, pos uint64) error {
+func (s *source) Mark(ctx context.Context, lane string, epoch, behind uint64) error {
 	l := s.lane(lane)
 	if l == nil || s.ctx.Err() != nil {
 		return fmt.Errorf("mark in lane %s: %w", lane, driver.ErrFenced)
 	}
-	if err := l.begin(ctx, epoch, pos); err != nil {
-		return fmt.Errorf("mark in lane %s at %d: %w", lane, pos, err)
+	if err := l.begin(ctx, epoch, behind); err != nil {
+		return fmt.Errorf("mark in lane %s below %d: %w", lane, behind, err)
 	}
 	return nil
 }
