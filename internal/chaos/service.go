@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
 
@@ -21,6 +23,21 @@ const AckTimeout = time.Second
 // NATS is how scenes connect.
 func NATS(url string) natsbinding.Config {
 	return natsbinding.Config{URL: url, AckTimeout: AckTimeout, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+}
+
+// Kafka is how scenes connect. Topics have one partition, as NATS has one log.
+func Kafka(brokers ...string) kafkabinding.Config {
+	return kafkabinding.Config{
+		Brokers: brokers, Partitions: 1, AckTimeout: AckTimeout, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+}
+
+// Connect returns a bus over the broker of a URL: nats:// or kafka://.
+func Connect(url string) (*ampybus.Bus, error) {
+	if strings.HasPrefix(url, "kafka") {
+		return kafkabinding.Connect(Kafka(url))
+	}
+	return natsbinding.Connect(NATS(url))
 }
 
 // Service is a consumer in a process of its own: what the role RunService is
@@ -49,7 +66,7 @@ func RunService(args []byte) error {
 	if err != nil {
 		return err
 	}
-	bus, err := natsbinding.Connect(NATS(s.URL))
+	bus, err := Connect(s.URL)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type broker interface {
 	outage() (restore func())
 	// truncate drops the records of a log below a position.
 	truncate(log string, below uint64)
+	// divide makes the topic's logs such that members share them n ways.
+	divide(n int)
 	// closeDLQ makes dead letters of dev impossible until open is called: the
 	// log is gone, or full.
 	closeDLQ(full bool) (open func())
@@ -53,6 +55,8 @@ func (m *memBroker) truncate(log string, below uint64) {
 		m.t.Fatal(err)
 	}
 }
+
+func (m *memBroker) divide(int) {} // consumers ask for shares
 
 func (m *memBroker) closeDLQ(full bool) func() {
 	if full {
@@ -109,8 +113,10 @@ func (b *natsBroker) client() client {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &natsClient{tr, p}
+	return &proxied{tr, p}
 }
+
+func (b *natsBroker) divide(int) {} // consumers ask for shares
 
 func (b *natsBroker) outage() func() {
 	b.server().Close()
@@ -169,26 +175,27 @@ func (b *natsBroker) admin(f func(context.Context, jetstream.JetStream) error) {
 	}
 }
 
-type natsClient struct {
-	tr    *natsbinding.Transport
+// proxied is a client whose connections all pass a proxy.
+type proxied struct {
+	tr    driver.Transport
 	proxy *chaos.Proxy
 }
 
-func (c *natsClient) transport() driver.Transport { return c.tr }
-func (c *natsClient) cut() func()                 { return c.proxy.Blackhole() }
+func (c *proxied) transport() driver.Transport { return c.tr }
+func (c *proxied) cut() func()                 { return c.proxy.Blackhole() }
 
-func (c *natsClient) mute() func() {
+func (c *proxied) mute() func() {
 	c.proxy.Shape(chaos.Up, chaos.Shape{Hold: true})
 	return c.proxy.Heal
 }
 
-func (c *natsClient) deafen() func() {
+func (c *proxied) deafen() func() {
 	c.proxy.Shape(chaos.Down, chaos.Shape{Hold: true})
 	return c.proxy.Heal
 }
 
 // crash lets nothing more pass, and then ends what runs in this process.
-func (c *natsClient) crash() {
+func (c *proxied) crash() {
 	c.proxy.Blackhole()
 	c.proxy.Close()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -12,7 +12,6 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
-	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
 
 // slowRole is a service that is ten times slower than what it is sent, for a
@@ -23,7 +22,7 @@ func slowRole(args []byte) error {
 	if err := json.Unmarshal(args, &s); err != nil {
 		return err
 	}
-	bus, err := natsbinding.Connect(chaos.NATS(s.URL))
+	bus, err := chaos.Connect(s.URL)
 	if err != nil {
 		return err
 	}
@@ -64,30 +63,33 @@ func peakKiB() (int, error) {
 }
 
 func TestASlowConsumerHoldsLittleMemory(t *testing.T) {
+	inProcesses(t, chaos.NewsTopic, slowConsumer)
+}
+
+func slowConsumer(w *world, s chaos.Service) {
 	const limitMiB = 256
 	n, size, long := scaled(5000, 20_000), scaled(100<<10, 25<<10), time.Duration(scaled(5, 60))*time.Second
-	w, _, s := processes(t, chaos.NewsTopic)
 	s.Takes = long
-	c := chaos.Start(t, "slow", s)
-	c.Await(t, "ready")
+	c := chaos.Start(w.t, "slow", s)
+	c.Await(w.t, "ready")
 	var settled chaos.Counter
 	for i := range n {
-		settled.Await(t.Context(), i-63)
+		settled.Await(w.t.Context(), i-63)
 		e := w.Message("k"+strconv.Itoa(i%50), i/50)
 		e.Payload = make([]byte, size)
 		w.Bus.PublishAsync(e, func(error) { settled.Add(1) })
 	}
-	settled.Await(t.Context(), n)
-	peak, err := strconv.Atoi(c.Await(t, "peak"))
+	settled.Await(w.t.Context(), n)
+	peak, err := strconv.Atoi(c.Await(w.t, "peak"))
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	handled, _ := strconv.Atoi(c.Await(t, "handled"))
-	t.Logf("%d MiB published, %d of %d handled, peak %d MiB", n*size>>20, handled, n, peak>>10)
+	handled, _ := strconv.Atoi(c.Await(w.t, "handled"))
+	w.t.Logf("%d MiB published, %d of %d handled, peak %d MiB", n*size>>20, handled, n, peak>>10)
 	w.AtLeast("MiB published", n*size>>20, limitMiB*3/2)
 	w.AtLeast("handled", handled, 100)
 	w.AtLeast("left", n-handled, n/2)
 	if peak > limitMiB<<10 {
-		t.Errorf("the consumer took %d MiB, the limit is %d", peak>>10, limitMiB)
+		w.t.Errorf("the consumer took %d MiB, the limit is %d", peak>>10, limitMiB)
 	}
 }

@@ -93,21 +93,23 @@ func (w *world) feed(x *troubles, from, n, keys int, pace time.Duration) {
 }
 
 func TestPoisonBecomesOneDeadLetterEachAndNothingElseDoes(t *testing.T) {
-	on(t, chaos.NewsTopic, func(w *world) {
-		n := scaled(5000, 10_000)
-		dead, flaky := n/50, n/20
-		x := w.mix(n, 100, 20, dead, flaky)
-		m := w.join("a", w.quickly(), x.before(w.Apply("a")))
-		w.feed(x, 0, n, 100, 0)
-		w.Progress(n - dead)
-		w.Drained()
-		m.mustLeave()
-		r := w.Check(ampytest.Rules{})
-		if r.Dead != dead || r.Applied != n-dead {
-			w.t.Errorf("%d dead letters and %d applied, want %d and %d", r.Dead, r.Applied, dead, n-dead)
-		}
-		w.AtLeast("dead letters", r.Dead, 100)
-	})
+	on(t, chaos.NewsTopic, poisonMix)
+}
+
+func poisonMix(w *world) {
+	n := scaled(5000, 10_000)
+	dead, flaky := n/50, n/20
+	x := w.mix(n, 100, 20, dead, flaky)
+	m := w.join("a", w.quickly(), x.before(w.Apply("a")))
+	w.feed(x, 0, n, 100, 0)
+	w.Progress(n - dead)
+	w.Drained()
+	m.mustLeave()
+	r := w.Check(ampytest.Rules{})
+	if r.Dead != dead || r.Applied != n-dead {
+		w.t.Errorf("%d dead letters and %d applied, want %d and %d", r.Dead, r.Applied, dead, n-dead)
+	}
+	w.AtLeast("dead letters", r.Dead, 100)
 }
 
 // TestFailingKeysDelayOthersLessThanTwice measures in virtual time, where
@@ -162,50 +164,52 @@ func (w *world) lettersOf(key string) (payloads, reasons []string) {
 }
 
 func TestAParkedKeyIsReleasedInOrderAcrossTakeovers(t *testing.T) {
-	on(t, chaos.OrdersTopic, func(w *world) {
-		w.short()
-		n, keys, bad := scaled(1000, 2000), 20, 4
-		x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
-		for k := range bad {
-			x.poison[fmt.Sprintf("k%d-%d", k, 10*k+3)] = true
-		}
-		per := n / keys
-		parked := 0
-		for k := range bad {
-			parked += per - (10*k + 3)
-		}
-		first := w.join("first", w.quickly(), x.before(w.Apply("first")))
-		second := w.join("second", w.quickly(), x.before(w.Apply("second")))
-		w.feed(x, 0, n, keys, 0)
-		w.Progress((n - parked) / 2)
-		if w.owner(func(string) bool { return true }) == "first" {
-			first.crash()
-		} else {
-			second.crash()
-		}
-		w.Progress(n - parked)
-		w.Drained()
-		for k := range bad {
-			payloads, reasons := w.lettersOf(fmt.Sprintf("k%d", k))
-			for i, p := range payloads {
-				if want := fmt.Sprintf("k%d-%d", k, 10*k+3+i); p != want {
-					w.t.Fatalf("dead letter %d of key k%d is %s, want %s", i, k, p, want)
-				}
-				if i > 0 && !strings.HasPrefix(reasons[i], ampybus.ReasonPredecessorDead) {
-					w.t.Fatalf("dead letter %s: %s", p, reasons[i])
-				}
+	on(t, chaos.OrdersTopic, parkedKey)
+}
+
+func parkedKey(w *world) {
+	w.short()
+	n, keys, bad := scaled(1000, 2000), 20, 4
+	x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
+	for k := range bad {
+		x.poison[fmt.Sprintf("k%d-%d", k, 10*k+3)] = true
+	}
+	per := n / keys
+	parked := 0
+	for k := range bad {
+		parked += per - (10*k + 3)
+	}
+	first := w.join("first", w.quickly(), x.before(w.Apply("first")))
+	second := w.join("second", w.quickly(), x.before(w.Apply("second")))
+	w.feed(x, 0, n, keys, 0)
+	w.Progress((n - parked) / 2)
+	if w.owner(func(string) bool { return true }) == "first" {
+		first.crash()
+	} else {
+		second.crash()
+	}
+	w.Progress(n - parked)
+	w.Drained()
+	for k := range bad {
+		payloads, reasons := w.lettersOf(fmt.Sprintf("k%d", k))
+		for i, p := range payloads {
+			if want := fmt.Sprintf("k%d-%d", k, 10*k+3+i); p != want {
+				w.t.Fatalf("dead letter %d of key k%d is %s, want %s", i, k, p, want)
 			}
-			if len(payloads) != per-(10*k+3) {
-				w.t.Errorf("key k%d has %d dead letters, want %d", k, len(payloads), per-(10*k+3))
+			if i > 0 && !strings.HasPrefix(reasons[i], ampybus.ReasonPredecessorDead) {
+				w.t.Fatalf("dead letter %s: %s", p, reasons[i])
 			}
 		}
-		x.mend()
-		w.redriveAll()
-		_, _ = first.leave(), second.leave() // one of them was killed
-		r := w.Check(ampytest.Rules{Parks: true, Redriven: true})
-		w.AtLeast("dead letters", r.Dead, parked)
-		w.AtLeast("takeovers", r.Takeovers, 1)
-	})
+		if len(payloads) != per-(10*k+3) {
+			w.t.Errorf("key k%d has %d dead letters, want %d", k, len(payloads), per-(10*k+3))
+		}
+	}
+	x.mend()
+	w.redriveAll()
+	_, _ = first.leave(), second.leave() // one of them was killed
+	r := w.Check(ampytest.Rules{Parks: true, Redriven: true})
+	w.AtLeast("dead letters", r.Dead, parked)
+	w.AtLeast("takeovers", r.Takeovers, 1)
 }
 
 // redriveAll sends dead letters back until none is open.

@@ -171,66 +171,70 @@ func (w *world) tooEarly(n int) int {
 func TestARedriveThatCrashesAnywhereRepeatsNothing(t *testing.T) {
 	for name, topic := range map[string]string{"skip": chaos.NewsTopic, "park": chaos.OrdersTopic} {
 		t.Run(name, func(t *testing.T) {
-			on(t, topic, func(w *world) {
-				letters, each := scaled(180, 500), scaled(6, 20)
-				x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
-				for i := range letters {
-					x.poison[fmt.Sprintf("k%d-%d", i%50, i/50)] = true
-				}
-				m := w.join("a", w.quickly(), x.before(w.Apply("a")))
-				w.feed(x, 0, letters, 50, 0)
-				w.Until("no dead letters", func() bool { return w.buried() == letters })
-				w.Drained()
-				again := w.tooEarly(10)
-				x.mend()
-				crashes := make(map[step]int)
-				for range each {
-					for s := range steps {
-						if w.redriveAndDie(s, 1+w.Dice.IntN(4)) {
-							continue // nothing is left
-						}
-						crashes[s]++
-					}
-				}
-				w.Drained()
-				w.redriveAll()
-				m.mustLeave()
-				w.t.Logf("crashes by step: %v", crashes)
-				for s := range steps {
-					w.AtLeast(fmt.Sprintf("crashes at step %d", s), crashes[s], each)
-				}
-				w.AtLeast("letters that died again", again, 10)
-				r := w.Check(ampytest.Rules{Redriven: true, Parks: topic == chaos.OrdersTopic})
-				if r.Applied != letters {
-					w.t.Errorf("%d of %d applied", r.Applied, letters)
-				}
-			})
+			on(t, topic, redriveCrashes)
 		})
 	}
 }
 
-func TestAForgedTargetIsNeverSentTo(t *testing.T) {
-	on(t, chaos.NewsTopic, func(w *world) {
-		x := &troubles{poison: map[string]bool{"k0-0": true}, passes: make(map[string]int)}
-		m := w.join("a", w.quickly(), x.before(w.Apply("a")))
-		w.feed(x, 0, 1, 1, 0)
-		w.Until("no dead letter", func() bool { return w.buried() == 1 })
-		w.Drained()
-		m.mustLeave()
-		refused := 0
-		for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
-			if err != nil {
-				w.t.Fatal(err)
+func redriveCrashes(w *world) {
+	letters, each := scaled(180, 500), scaled(6, 20)
+	x := &troubles{poison: make(map[string]bool), passes: make(map[string]int)}
+	for i := range letters {
+		x.poison[fmt.Sprintf("k%d-%d", i%50, i/50)] = true
+	}
+	m := w.join("a", w.quickly(), x.before(w.Apply("a")))
+	w.feed(x, 0, letters, 50, 0)
+	w.Until("no dead letters", func() bool { return w.buried() == letters })
+	w.Drained()
+	again := w.tooEarly(10)
+	x.mend()
+	crashes := make(map[step]int)
+	for range each {
+		for s := range steps {
+			if w.redriveAndDie(s, 1+w.Dice.IntN(4)) {
+				continue // nothing is left
 			}
-			for _, target := range []string{"ampy.prod.news.v1.raw", chaos.OrdersTopic, "ampy.dev.dlq.v1.news", "ampy.dev.control.v1.replay_requests"} {
-				d.Target = target
-				_, err := w.Bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Force: true})
-				if !errors.Is(err, ampybus.ErrRedriveRefused) {
-					w.t.Errorf("to %s: %v, want refused", target, err)
-				}
-				refused++
-			}
+			crashes[s]++
 		}
-		w.AtLeast("forged targets", refused, 4)
-	})
+	}
+	w.Drained()
+	w.redriveAll()
+	m.mustLeave()
+	w.t.Logf("crashes by step: %v", crashes)
+	for s := range steps {
+		w.AtLeast(fmt.Sprintf("crashes at step %d", s), crashes[s], each)
+	}
+	w.AtLeast("letters that died again", again, 10)
+	r := w.Check(ampytest.Rules{Redriven: true, Parks: w.Topic == chaos.OrdersTopic})
+	if r.Applied != letters {
+		w.t.Errorf("%d of %d applied", r.Applied, letters)
+	}
+}
+
+func TestAForgedTargetIsNeverSentTo(t *testing.T) {
+	on(t, chaos.NewsTopic, forgedTarget)
+}
+
+func forgedTarget(w *world) {
+	x := &troubles{poison: map[string]bool{"k0-0": true}, passes: make(map[string]int)}
+	m := w.join("a", w.quickly(), x.before(w.Apply("a")))
+	w.feed(x, 0, 1, 1, 0)
+	w.Until("no dead letter", func() bool { return w.buried() == 1 })
+	w.Drained()
+	m.mustLeave()
+	refused := 0
+	for d, err := range w.Bus.DeadLetters(w.t.Context(), ampybus.Range{Pattern: dlqPattern}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, target := range []string{"ampy.prod.news.v1.raw", chaos.OrdersTopic, "ampy.dev.dlq.v1.news", "ampy.dev.control.v1.replay_requests"} {
+			d.Target = target
+			_, err := w.Bus.Redrive(w.t.Context(), d, ampybus.RedriveOptions{Force: true})
+			if !errors.Is(err, ampybus.ErrRedriveRefused) {
+				w.t.Errorf("to %s: %v, want refused", target, err)
+			}
+			refused++
+		}
+	}
+	w.AtLeast("forged targets", refused, 4)
 }

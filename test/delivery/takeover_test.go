@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/chaos"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
@@ -21,103 +20,118 @@ func (w *world) narrow() ampybus.Consumer {
 // slowly makes h take a moment, so that faults hit work under way.
 func (w *world) slowly(h ampybus.Handler) ampybus.Handler {
 	return func(ctx context.Context, m *ampybus.Message) error {
-		w.Wait(time.Millisecond)
+		w.Wait(w.pace)
 		return h(ctx, m)
 	}
 }
 
 func TestTakeoversKeepTheOrderOfKeys(t *testing.T) {
-	on(t, chaos.OrdersTopic, func(w *world) {
-		w.short()
-		n := scaled(8000, 20_000)
-		const takeovers = 30
-		l := w.Publish(n, 50, 1000)
-		members := make(map[string]*member)
-		for i := range takeovers + 1 { // there always is one that waits
-			name := fmt.Sprintf("m%d", i)
-			members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
-			if i == 0 {
-				continue
-			}
-			w.Progress(i * n / (takeovers + 2))
-			name = w.owner(func(name string) bool { return members[name] != nil })
-			members[name].crash()
-			delete(members, name)
+	on(t, chaos.OrdersTopic, takeovers)
+}
+
+func takeovers(w *world) {
+	w.short()
+	n, takeovers := scaled(8000, 20_000), 30
+	if w.slow {
+		takeovers = 10
+	}
+	l := w.Publish(n, 50, 1000)
+	members := make(map[string]*member)
+	for i := range takeovers + 1 { // there always is one that waits
+		name := fmt.Sprintf("m%d", i)
+		members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
+		if i == 0 {
+			continue
 		}
-		<-l.Done
-		w.Progress(n)
-		w.Drained()
-		r := w.Check(ampytest.Rules{})
-		w.AtLeast("takeovers", r.Takeovers, takeovers)
-		w.AtLeast("redeliveries", r.Redelivered, 300)
-	})
+		w.Progress(i * n / (takeovers + 2))
+		name = w.owner(func(name string) bool { return members[name] != nil })
+		members[name].crash()
+		delete(members, name)
+	}
+	<-l.Done
+	w.Progress(n)
+	w.Drained()
+	r := w.Check(ampytest.Rules{})
+	w.AtLeast("takeovers", r.Takeovers, takeovers)
+	w.AtLeast("redeliveries", r.Redelivered, 300)
 }
 
 func TestLostAcknowledgementsRepeatNoEffect(t *testing.T) {
-	on(t, chaos.OrdersTopic, func(w *world) {
-		w.short()
-		n, holes := scaled(3000, 5000), scaled(8, 20)
-		l := w.Publish(n, 50, 1000)
-		members := make(map[string]*member)
-		for _, name := range []string{"a", "b"} {
-			members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
-		}
-		for i := range holes {
-			w.Progress((i+1)*n/(holes+2) + w.Dice.IntN(200))
-			muted := w.owner(func(string) bool { return true })
-			heal := members[muted].client.mute()
-			w.owner(func(name string) bool { return name != muted })
-			heal()
-		}
-		<-l.Done
-		w.Progress(n)
-		w.Drained()
-		r := w.Check(ampytest.Rules{})
-		w.AtLeast("redeliveries", r.Redelivered, 200)
-		w.AtLeast("takeovers", r.Takeovers, holes)
-	})
+	on(t, chaos.OrdersTopic, lostAcks)
+}
+
+func lostAcks(w *world) {
+	w.short()
+	n, holes := scaled(3000, 5000), scaled(8, 20)
+	l := w.Publish(n, 50, 1000)
+	members := make(map[string]*member)
+	for _, name := range []string{"a", "b"} {
+		members[name] = w.join(name, w.narrow(), w.slowly(w.Apply(name)))
+	}
+	for i := range holes {
+		w.Progress((i+1)*n/(holes+2) + w.Dice.IntN(200))
+		muted := w.owner(func(string) bool { return true })
+		heal := members[muted].client.mute()
+		w.owner(func(name string) bool { return name != muted })
+		heal()
+	}
+	<-l.Done
+	w.Progress(n)
+	w.Drained()
+	r := w.Check(ampytest.Rules{})
+	w.AtLeast("redeliveries", r.Redelivered, 200)
+	w.AtLeast("takeovers", r.Takeovers, holes)
 }
 
 // TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo: several members work at
 // once, and shares of the log move between them all the time.
 func TestSharesKeepTheOrderOfKeysWhileMembersComeAndGo(t *testing.T) {
-	on(t, chaos.OrdersTopic, func(w *world) {
-		w.short()
-		n, changes := scaled(6000, 20_000), scaled(12, 40)
-		c := w.narrow()
-		c.Shares = 4
-		l := w.Publish(n, 50, 1000)
-		var members []*member
-		enter := func() {
-			name := fmt.Sprintf("m%d", len(members)+1000*w.seen.count(ampybus.NoticeAssigned))
-			members = append(members, w.join(name, c, w.slowly(w.Apply(name))))
-		}
+	on(t, chaos.OrdersTopic, shares)
+}
+
+func shares(w *world) {
+	w.short()
+	n, changes := scaled(6000, 20_000), scaled(12, 40)
+	c := w.narrow()
+	c.Shares = 4
+	if w.onKafka() { // a rebalance takes a while, and who joins shall work too
+		w.pace *= 5
+	}
+	if w.slow {
+		w.pace *= 4
+	}
+	w.broker.divide(c.Shares)
+	l := w.Publish(n, 50, 1000)
+	var members []*member
+	enter := func() {
+		name := fmt.Sprintf("m%d", len(members)+1000*w.seen.count(ampybus.NoticeAssigned))
+		members = append(members, w.join(name, c, w.slowly(w.Apply(name))))
+	}
+	enter()
+	enter()
+	kills, leaves := 0, 0
+	for i := range changes {
+		w.Progress((i + 1) * n / (changes + 2))
 		enter()
-		enter()
-		kills, leaves := 0, 0
-		for i := range changes {
-			w.Progress((i + 1) * n / (changes + 2))
-			enter()
-			gone := w.Dice.IntN(2)
-			if i%2 == 0 {
-				members[gone].crash()
-				kills++
-			} else {
-				members[gone].mustLeave()
-				leaves++
-			}
-			members = append(members[:gone], members[gone+1:]...)
+		gone := w.Dice.IntN(2)
+		if i%2 == 0 {
+			members[gone].crash()
+			kills++
+		} else {
+			members[gone].mustLeave()
+			leaves++
 		}
-		<-l.Done
-		w.Progress(n)
-		w.Drained()
-		r := w.Check(ampytest.Rules{})
-		w.AtLeast("kills", kills, changes/2)
-		w.AtLeast("orderly ends", leaves, changes/2)
-		w.AtLeast("takeovers of shares", r.Takeovers, changes)
-		w.AtLeast("redeliveries", r.Redelivered, 100)
-		w.AtLeast("members at work", w.procs(), changes/2)
-	})
+		members = append(members[:gone], members[gone+1:]...)
+	}
+	<-l.Done
+	w.Progress(n)
+	w.Drained()
+	r := w.Check(ampytest.Rules{})
+	w.AtLeast("kills", kills, changes/2)
+	w.AtLeast("orderly ends", leaves, changes/2)
+	w.AtLeast("takeovers of shares", r.Takeovers, changes)
+	w.AtLeast("redeliveries", r.Redelivered, 100)
+	w.AtLeast("members at work", w.procs(), changes/2)
 }
 
 // procs is how many processes had an effect.

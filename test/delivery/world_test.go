@@ -21,7 +21,12 @@ type world struct {
 	t      *testing.T
 	broker broker
 	log    string // of the topic
+	first  uint64 // position of a log
 	lease  time.Duration
+	// shortest is a lease that a loaded machine can renew.
+	shortest time.Duration
+	slow     bool          // starting the broker again takes seconds
+	pace     time.Duration // of a handler that works slowly
 	// ceiling of what members publish. Zero: the domain's.
 	ceiling time.Duration
 	main    client // of Bus
@@ -87,12 +92,13 @@ func (w *world) owner(ok func(name string) bool) string {
 	}
 }
 
-// on runs a scenario on both brokers: in memory, where time is virtual, and on
-// a nats-server, where it is not.
+// on runs a scenario on each broker: in memory, where time is virtual, and on a
+// nats-server and an embedded Kafka, where it is not.
 func on(t *testing.T, topic string, scenario func(w *world)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { inMemory(t, topic, scenario) })
 	t.Run("nats", func(t *testing.T) { onNATS(t, topic, scenario) })
+	t.Run("kafka", func(t *testing.T) { onKafka(t, topic, scenario) })
 }
 
 func inMemory(t *testing.T, topic string, scenario func(w *world)) {
@@ -121,6 +127,7 @@ func newWorld(t *testing.T, topic string, b broker) *world {
 	t.Helper()
 	w := &world{
 		Scene: chaos.NewScene(t, topic), t: t, broker: b,
+		shortest: 400 * time.Millisecond, pace: time.Millisecond, first: 1,
 		seen: &notices{kinds: make(map[ampybus.NoticeKind]int), last: make(map[string]ampybus.Notice)},
 	}
 	w.Explain = w.seen.explain(t)
@@ -129,7 +136,7 @@ func newWorld(t *testing.T, topic string, b broker) *world {
 
 // short makes leases as short as a loaded machine can renew, for scenarios
 // that wait for them to end.
-func (w *world) short() { w.lease = 400 * time.Millisecond }
+func (w *world) short() { w.lease = w.shortest }
 
 func (w *world) run(scenario func(w *world)) {
 	w.main = w.broker.client()
@@ -143,6 +150,9 @@ func (w *world) run(scenario func(w *world)) {
 	}()
 	scenario(w)
 }
+
+// onKafka tells where scenarios count other things.
+func (w *world) onKafka() bool { return w.main.transport().Name() == "kafka" }
 
 // consumer is the group's configuration.
 func (w *world) consumer() ampybus.Consumer {

@@ -71,7 +71,7 @@ func (b *broker) Connect(tb testing.TB) driver.Transport {
 	tb.Helper()
 	p := brokertest.StartProxy(tb, b.srv.Addr())
 	c := b.config()
-	c.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	c.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, strings.TrimPrefix(p.URL(), "nats://"))
 	}

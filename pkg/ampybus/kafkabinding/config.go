@@ -107,12 +107,14 @@ type Config struct {
 	// group.consumer.session.timeout.ms, whatever a consumer asks for.
 	ServerAssignor bool
 
+	// DialContext opens the connections to brokers, for those that are reached
+	// through a proxy or a tunnel. Nil: a net.Dialer's. TLS comes on top.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Logger receives what an operator should know. Nil: slog.Default().
 	Logger *slog.Logger
 	// Bus configures the bus above the transport.
 	Bus ampybus.Options
 
-	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	discover time.Duration // how often new topics are looked for
 	minAge   time.Duration // between two requests for metadata
 	// handshake is the last one that failed: the client tries again until its

@@ -102,7 +102,7 @@ func backoff(fails int) time.Duration {
 func (c Config) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.ConnectTimeout)
 	defer cancel()
-	dial := c.dial
+	dial := c.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
