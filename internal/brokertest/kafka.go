@@ -61,17 +61,16 @@ func StartKafka(tb testing.TB, n int, tune ...map[string]string) *KafkaCluster {
 		}
 		c.nodes = append(c.nodes, node)
 	}
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
 	tb.Cleanup(func() {
 		for i := range c.nodes {
 			c.Kill(i)
 		}
 	})
-	for i := range c.nodes {
-		c.launch(i)
-	}
-	for i := range c.nodes {
-		c.await(i)
-	}
+	c.Launch(all...)
 	return c
 }
 
@@ -146,8 +145,19 @@ func (c *KafkaCluster) Kill(i int) {
 func (c *KafkaCluster) Restart(i int) {
 	c.tb.Helper()
 	c.Kill(i)
-	c.launch(i)
-	c.await(i)
+	c.Launch(i)
+}
+
+// Launch starts nodes that do not run, all at once: a majority of them may be
+// needed before any is ready.
+func (c *KafkaCluster) Launch(nodes ...int) {
+	c.tb.Helper()
+	for _, i := range nodes {
+		c.launch(i)
+	}
+	for _, i := range nodes {
+		c.await(i)
+	}
 }
 
 // Stop freezes node i (SIGSTOP) until Continue.

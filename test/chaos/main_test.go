@@ -18,7 +18,7 @@ var page = flag.String("figures", "", "page whose table of figures is brought up
 
 // TestMain runs tests; as a child process it runs a service or a server.
 func TestMain(m *testing.M) {
-	chaos.Main(map[string]chaos.Role{"service": chaos.RunService, "ledger": runLedger, "node": runNode}, func() { brokertest.Main(m) })
+	chaos.Main(map[string]chaos.Role{"service": chaos.RunService, "ledger": runLedger, "node": runNode, "kafka": runKafka}, func() { brokertest.Main(m) })
 }
 
 // lease is short, so that takeovers are many.
