@@ -64,6 +64,7 @@ func Dial(c Config) (*Transport, error) {
 		t.stop()
 		return nil, t.connectError(err)
 	}
+	t.askBroker(ctx)
 	return t, nil
 }
 

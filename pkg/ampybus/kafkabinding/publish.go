@@ -52,10 +52,6 @@ func (t *Transport) Publish(recs []driver.Record, settle func(int, driver.Outcom
 // send hands over the records from p.sent on that go to one Kafka topic.
 func (p *publication) send() {
 	i := p.sent
-	if err := admit(&p.recs[i]); err != nil {
-		p.refuse(i, err)
-		return
-	}
 	name, err := p.t.cfg.Layout.kafkaTopic(p.recs[i].Topic)
 	if err != nil {
 		p.refuse(i, fmt.Errorf("publish: %w", err))
@@ -75,10 +71,10 @@ func (p *publication) send() {
 	})
 }
 
-// admit refuses what no broker would take.
-func admit(rec *driver.Record) error {
-	if n := size(rec); n > maxRecordBytes {
-		return fmt.Errorf("publish to %s: %d bytes where %d are allowed: %w", rec.Topic, n, maxRecordBytes, driver.ErrTooLarge)
+// admit refuses what the topic would not take.
+func (kt *kafkaTopic) admit(rec *driver.Record) error {
+	if n := size(rec); n > kt.maxRecord {
+		return fmt.Errorf("publish to %s: %d bytes where %d are allowed: %w", rec.Topic, n, kt.maxRecord, driver.ErrTooLarge)
 	}
 	return nil
 }
@@ -94,8 +90,12 @@ func (p *publication) refuse(i int, err error) {
 }
 
 func (p *publication) sendTo(kt *kafkaTopic, i int) {
+	if err := kt.admit(&p.recs[i]); err != nil {
+		p.refuse(i, err)
+		return
+	}
 	end := i + 1
-	for end < len(p.recs) && p.together(i, end) {
+	for end < len(p.recs) && p.together(kt, i, end) {
 		end++
 	}
 	p.mu.Lock()
@@ -111,16 +111,15 @@ func (p *publication) sendTo(kt *kafkaTopic, i int) {
 }
 
 // together reports whether record j may go out with record i.
-func (p *publication) together(i, j int) bool {
-	if admit(&p.recs[j]) != nil {
+func (p *publication) together(kt *kafkaTopic, i, j int) bool {
+	if kt.admit(&p.recs[j]) != nil {
 		return false
 	}
 	if p.recs[i].Topic == p.recs[j].Topic {
 		return true
 	}
-	a, _ := p.t.cfg.Layout.kafkaTopic(p.recs[i].Topic)
-	b, err := p.t.cfg.Layout.kafkaTopic(p.recs[j].Topic)
-	return err == nil && a == b
+	name, err := p.t.cfg.Layout.kafkaTopic(p.recs[j].Topic)
+	return err == nil && name == kt.name
 }
 
 func (p *publication) sendOne(kt *kafkaTopic, j int) {

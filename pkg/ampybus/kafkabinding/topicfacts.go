@@ -166,19 +166,19 @@ func hours(d time.Duration) string {
 }
 
 func (e *examination) sizeFact() doctor.Finding {
-	f := doctor.Finding{Check: "max_message", Title: "the largest record of the bus fits", Verdict: doctor.Holds, Why: fmt.Sprintf("batches of %d bytes", batchMaxBytes)}
-	small := e.which(func(t *topicState) bool { return t.conf.number("max.message.bytes") < batchMaxBytes })
+	f := doctor.Finding{Check: "max_message", Title: "the largest record of the bus fits", Verdict: doctor.Holds, Why: fmt.Sprintf("batches of %d bytes", defaultBatchBytes)}
+	small := e.which(func(t *topicState) bool { return t.conf.number("max.message.bytes") < defaultBatchBytes })
 	switch {
 	case e.topicsE != nil:
 		return e.unread(f, e.topicsE)
 	case small != "":
 		f.Why = "large records are refused: " + small
-	case len(e.topics) == 0 && e.broker["message.max.bytes"] != "" && e.broker.number("message.max.bytes") < batchMaxBytes:
+	case len(e.topics) == 0 && e.broker["message.max.bytes"] != "" && e.broker.number("message.max.bytes") < defaultBatchBytes:
 		f.Why = fmt.Sprintf("message.max.bytes=%s: large records will be refused", e.broker["message.max.bytes"])
 	default:
 		return f
 	}
-	f.Verdict, f.Fix = doctor.Partly, fmt.Sprintf("set max.message.bytes (message.max.bytes on the brokers) to %d or more", batchMaxBytes)
+	f.Verdict, f.Fix = doctor.Partly, fmt.Sprintf("set max.message.bytes (message.max.bytes on the brokers) to %d or more", defaultBatchBytes)
 	return f
 }
 

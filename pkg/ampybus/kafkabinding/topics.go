@@ -20,8 +20,9 @@ import (
 
 // kafkaTopic is a Kafka topic that this transport publishes to.
 type kafkaTopic struct {
-	name string
-	ids  *idTable
+	name      string
+	ids       *idTable
+	maxRecord int // bytes
 }
 
 // topicTable knows the Kafka topics that exist. The first publish to each asks
@@ -99,7 +100,8 @@ func (tt *topicTable) prepare(name string) (*kafkaTopic, error) {
 		}
 		return nil, err
 	}
-	kt := &kafkaTopic{name: name, ids: newIDTable()}
+	tt.t.askTopic(ctx, name)
+	kt := &kafkaTopic{name: name, ids: newIDTable(), maxRecord: recordBytes(tt.t.batches.of(name))}
 	if err := tt.t.lookBack(ctx, kt); err != nil {
 		if isOutage(err) || errors.Is(err, context.DeadlineExceeded) {
 			return nil, requestError("look back in "+name, err)

@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// batchMaxBytes is Kafka's default message.max.bytes: the largest batch.
-	batchMaxBytes = 1048588
-	// maxRecordBytes leaves a batch room for its own framing and that of many
-	// headers.
-	maxRecordBytes = 1_000_000
 	// maxBuffered bounds records that the client holds. The bus bounds what it
 	// hands over; records of uncertain outcome come on top.
 	maxBuffered      = 100_000
@@ -35,6 +30,8 @@ type Transport struct {
 	adm    *kadm.Client
 	topics *topicTable
 	open   *openCalls
+	// batches is asked by the client from its own goroutines.
+	batches batchLimits
 
 	mu       sync.Mutex
 	closed   bool
@@ -54,11 +51,12 @@ func newTransport(c Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{})}
+	t.batches.broker.Store(defaultBatchBytes)
 	t.cl, err = kgo.NewClient(append(c.common(),
 		kgo.RequiredAcks(kgo.AllISRAcks()), // with idempotence, the client's default
 		kgo.RecordPartitioner(c.partitioner()),
 		kgo.ProducerLinger(c.Linger),
-		kgo.ProducerBatchMaxBytes(batchMaxBytes),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return int32(t.batches.of(topic)) }),
 		kgo.ProducerBatchCompression(codec),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(maxBufferedBytes),
@@ -76,11 +74,6 @@ func newTransport(c Config) (*Transport, error) {
 
 // Name is "kafka".
 func (t *Transport) Name() string { return "kafka" }
-
-// Limits reports what fits into a batch of Kafka's default size.
-func (t *Transport) Limits() driver.Limits {
-	return driver.Limits{MaxRecordBytes: maxRecordBytes}
-}
 
 // Close ends what was opened on the transport, then the connection. Publishes
 // still unsettled settle with driver.ErrUncertain.

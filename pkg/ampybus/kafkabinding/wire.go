@@ -58,7 +58,7 @@ func encode(rec *driver.Record, kafkaTopic string) *kgo.Record {
 func size(rec *driver.Record) int {
 	n := len(rec.Key) + len(rec.Value)
 	for i := range rec.Headers {
-		n += len(rec.Headers[i].Name) + len(rec.Headers[i].Value)
+		n += len(rec.Headers[i].Name) + len(rec.Headers[i].Value) + perHeader
 	}
 	return n
 }
