@@ -24,6 +24,32 @@ func Admin(tb testing.TB, addrs []string, f func(context.Context, *kadm.Client) 
 	}
 }
 
+// Warm stores a record and lets a group commit, so that the first test does not
+// wait for a cold JVM and for topics that Kafka makes for itself.
+func (c *KafkaCluster) Warm(tb testing.TB) {
+	tb.Helper()
+	Admin(tb, c.Addrs(), func(ctx context.Context, adm *kadm.Client) error {
+		if _, err := adm.CreateTopic(ctx, 1, -1, nil, warmTopic); err != nil {
+			return err
+		}
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs()...), kgo.ConsumerGroup(warmTopic), kgo.ConsumeTopics(warmTopic))
+		if err != nil {
+			return err
+		}
+		defer cl.CloseAllowingRebalance()
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: warmTopic}).FirstErr(); err != nil {
+			return err
+		}
+		if err := cl.PollFetches(ctx).Err(); err != nil {
+			return err
+		}
+		return cl.CommitUncommittedOffsets(ctx)
+	})
+	c.Empty(tb)
+}
+
+const warmTopic = "warm"
+
 // Empty removes all topics and groups, so that tests can share a cluster:
 // starting one takes seconds.
 func (c *KafkaCluster) Empty(tb testing.TB) {

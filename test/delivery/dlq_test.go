@@ -47,7 +47,9 @@ func dlqClosed(w *world) {
 			w.t.Errorf("%d dead letters were stored in a log that takes none", n-before)
 		}
 		open()
-		w.Until("no dead letter when the log is back", func() bool { return w.buried() > before })
+		// All of them, so that none is on its way when the log is closed again.
+		died := x.deadOf(next, keys)
+		w.Until("no dead letters when the log is back", func() bool { return w.buried() == died })
 	}
 	w.feed(x, next, n, keys, 0)
 	w.Progress(n - poison)

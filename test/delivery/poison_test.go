@@ -65,6 +65,16 @@ func (x *troubles) before(h ampybus.Handler) ampybus.Handler {
 	}
 }
 
+// deadOf is how many of the first n messages over keys are poison.
+func (x *troubles) deadOf(n, keys int) (dead int) {
+	for i := range n {
+		if x.poison[fmt.Sprintf("k%d-%d", i%keys, i/keys)] {
+			dead++
+		}
+	}
+	return dead
+}
+
 func (x *troubles) mend() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

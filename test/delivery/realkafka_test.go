@@ -59,10 +59,12 @@ func startRealKafka(t *testing.T) *realKafka {
 	if env := os.Getenv(brokertest.KafkaEnv); strings.Contains(env, ":") {
 		t.Skipf("SKIPPED: outages need a Kafka that the test may kill; %s names one elsewhere", brokertest.KafkaEnv)
 	}
-	return &realKafka{t, brokertest.StartKafka(t, 1, map[string]string{
+	cluster := brokertest.StartKafka(t, 1, map[string]string{
 		"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"allow.everyone.if.no.acl.found": "true",
-	})}
+	})
+	cluster.Warm(t)
+	return &realKafka{t, cluster}
 }
 
 func (r *realKafka) addr() string { return r.cluster.Addrs()[0] }

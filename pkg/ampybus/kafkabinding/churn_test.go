@@ -71,10 +71,14 @@ func churn(t *testing.T, base Config) {
 		})
 	}
 	faults := srv.srv.Native().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.IllegalGeneration, Count: churnFaults})
+	var moves atomic.Int64
 	go func() {
 		for range churnFaults {
-			pause(stop, 250*time.Millisecond)
+			if pause(stop, 250*time.Millisecond); stop.Err() != nil {
+				return
+			}
 			srv.srv.Native().RehashCoordinators()
+			moves.Add(1)
 		}
 	}()
 	writer := b.Connect(t)
@@ -90,7 +94,7 @@ func churn(t *testing.T, base Config) {
 		}
 		all.Wait()
 	}
-	for ctx.Err() == nil && (store.done() < churnKeys*churnEach || joins.Load() < churnJoins || lost.Load() < churnLost) {
+	for ctx.Err() == nil && (store.done() < churnKeys*churnEach || joins.Load() < churnJoins || lost.Load() < churnLost || moves.Load() < churnFaults) {
 		pause(ctx, 20*time.Millisecond)
 	}
 	finish()
@@ -98,9 +102,10 @@ func churn(t *testing.T, base Config) {
 	if n := store.done(); n != churnKeys*churnEach {
 		t.Errorf("%d effects, want %d", n, churnKeys*churnEach)
 	}
-	t.Logf("%d joins, %d lanes lost, %d commits refused, %d records again, %d fenced", joins.Load(), lost.Load(), faults.Hits(), store.again, store.fenced)
-	if joins.Load() < churnJoins || lost.Load() < churnLost || faults.Hits() < churnFaults {
-		t.Errorf("too few faults: %d joins, %d lost, %d refused commits", joins.Load(), lost.Load(), faults.Hits())
+	t.Logf("%d joins, %d lanes lost, %d commits refused, %d moves of the coordinator, %d records again, %d fenced",
+		joins.Load(), lost.Load(), faults.Hits(), moves.Load(), store.again, store.fenced)
+	if joins.Load() < churnJoins || lost.Load() < churnLost || faults.Hits() < churnFaults || moves.Load() < churnFaults {
+		t.Errorf("too few faults: %d joins, %d lost, %d refused commits, %d moves", joins.Load(), lost.Load(), faults.Hits(), moves.Load())
 	}
 }
 

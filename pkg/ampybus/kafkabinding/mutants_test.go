@@ -17,6 +17,11 @@ func TestMutantsAreKilled(t *testing.T) {
 		"autocommit":             "TestPromises/CrashKeepsOrder",
 		"commit-max":             "TestPromises/GroupResumesAtCommit",
 		"reset-offset-silently":  "TestGapsAreExact",
+		"skip-gap":               "TestPromises/GapIsReported",
+		"no-idempotence":         "TestProduceFaultsLoseAndRepeatNothing",
+		"keep-silent-lanes":      "TestACutOwnerIsToldWithinItsLease",
+		"no-drain":               "TestPromises/JoinerWaitsForDraining",
+		"no-look-back":           "TestPromises/AcknowledgedIsNeverLost",
 	} {
 		t.Run(name, func(t *testing.T) {
 			pattern := "^" + strings.ReplaceAll(test, "/", "$/^") + "$"

@@ -22,6 +22,7 @@ func startReal(t *testing.T) *realKafka {
 		t.Skipf("SKIPPED: outages need a Kafka that the test may kill; %s names one elsewhere", brokertest.KafkaEnv)
 	}
 	node := brokertest.StartKafka(t, 1)
+	node.Warm(t)
 	return &realKafka{addr: node.Addrs()[0], node: node}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -52,7 +53,11 @@ func newTransport(c Config) (*Transport, error) {
 	}
 	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{})}
 	t.batches.broker.Store(defaultBatchBytes)
-	t.cl, err = kgo.NewClient(append(c.common(),
+	opts := c.common()
+	if mutant.On("no-idempotence") {
+		opts = append(opts, kgo.DisableIdempotentWrite())
+	}
+	t.cl, err = kgo.NewClient(append(opts,
 		kgo.RequiredAcks(kgo.AllISRAcks()), // with idempotence, the client's default
 		kgo.RecordPartitioner(c.partitioner()),
 		kgo.ProducerLinger(c.Linger),
