@@ -25,15 +25,30 @@ func TestMutantsAreKilled(t *testing.T) {
 		"reset-offset-silently":      "TestEveryGapIsReportedWithItsExactRange/nats",
 		"rotate-on-retry":            "TestPoisonBecomesOneDeadLetterEachAndNothingElseDoes/memory",
 	} {
-		t.Run(mutant, func(t *testing.T) {
-			if out, err := runGuard(guard, "", "3m"); err != nil {
-				t.Fatalf("%s fails unbroken: %v\n%s", guard, err, out)
-			}
-			// Waiting in vain for what must happen is a failure too.
-			if out, err := runGuard(guard, mutant, "45s"); err == nil {
-				t.Errorf("%s survived %s\n%s", mutant, guard, out)
-			}
-		})
+		t.Run(mutant, func(t *testing.T) { killed(t, mutant, guard) })
+	}
+}
+
+// TestMutantsAreKilledOnKafka: a client that repeats by itself hides less than
+// one would think.
+func TestMutantsAreKilledOnKafka(t *testing.T) {
+	for mutant, guard := range map[string]string{
+		"async-pipeline-per-key": "TestPublishingTellsTheTruthThroughBrokenConnections/kafka",
+		"report-fail-on-timeout": "TestWhatMayBeStoredIsNeverReportedAsFailed/kafka",
+		"autocommit":             "TestLostAcknowledgementsRepeatNoEffect/kafka",
+	} {
+		t.Run(mutant, func(t *testing.T) { killed(t, mutant, guard) })
+	}
+}
+
+func killed(t *testing.T, mutant, guard string) {
+	t.Helper()
+	if out, err := runGuard(guard, "", "3m"); err != nil {
+		t.Fatalf("%s fails unbroken: %v\n%s", guard, err, out)
+	}
+	// Waiting in vain for what must happen is a failure too.
+	if out, err := runGuard(guard, mutant, "45s"); err == nil {
+		t.Errorf("%s survived %s\n%s", mutant, guard, out)
 	}
 }
 
