@@ -233,15 +233,18 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); f.run(t, src, keys*each+1) }()
 
-	l := startLoad(t, tr, keys, each, each)
-	for n := range stops {
-		l.reaches((n + 1) * keys * each / (stops + 1))
+	const part = each / (stops + 1)
+	l := startLoad(t, tr, keys, each, part)
+	for n := range stops { // of each part of the load some is under way at the stop, and some comes behind it
+		l.reaches((n + 1) * keys * part)
 		leader := c.StreamLeader("AMPY_DEV_ORDERS")
 		if leader < 0 {
 			leader = n
 		}
+		l.open.Store(int64((n+1)*part + part/2))
 		c.Stop(leader)
-		l.reaches((n+1)*keys*each/(stops+1) + 1)
+		l.open.Store(int64((n + 2) * part))
+		l.reaches((n+1)*keys*part + 1)
 		c.Start(leader)
 		c.WaitLeader()
 	}
