@@ -156,3 +156,36 @@ func historyOf(t *testing.T, b *broker, pattern string) []driver.Delivery {
 		all = append(all, ds...)
 	}
 }
+
+// A call expires before its records are handed to the client or behind that,
+// never in between: the repeat that follows would hand them over beside it, and
+// a later record could come first.
+func TestACallDoesNotExpireWhileItIsHandedOver(t *testing.T) {
+	b := startBroker(t, Config{})
+	c := b.config()
+	c.AckTimeout = 20 * time.Millisecond
+	tr, err := Dial(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close(t.Context())
+	settled := make(chan driver.Outcome, 2)
+	p := &publication{t: tr, recs: numbered("k", 0, 2), settle: func(_ int, o driver.Outcome) { settled <- o }, sent: 1}
+	p.handing.Lock() // it has come to the second record, and pauses
+	if !tr.open.add(p) {
+		t.Fatal("the transport is closed")
+	}
+	pause(t.Context(), 10*c.AckTimeout)
+	select {
+	case o := <-settled:
+		t.Errorf("it settled with %+v meanwhile", o)
+	default:
+	}
+	p.sent = 2
+	p.handing.Unlock()
+	for range 2 {
+		if o := <-settled; !errors.Is(o.Err, driver.ErrUncertain) {
+			t.Errorf("it settled with %v, want %v", o.Err, driver.ErrUncertain)
+		}
+	}
+}

@@ -23,6 +23,7 @@ type publication struct {
 	settle   func(int, driver.Outcome)
 	deadline time.Time
 	done     atomic.Bool
+	handing  sync.Mutex // held while records are handed to the client
 
 	mu     sync.Mutex
 	next   int // the next to settle
@@ -98,16 +99,34 @@ func (p *publication) sendTo(kt *kafkaTopic, i int) {
 	for end < len(p.recs) && p.together(kt, i, end) {
 		end++
 	}
+	for j, known := range p.handOver(kt, i, end) {
+		p.result(j, known)
+	}
+}
+
+// handOver gives records [i, end) to the client, and returns the outcomes that
+// are known already. The call does not expire in the middle: its repeat would
+// hand over the same records beside this one, and could put a later one first.
+func (p *publication) handOver(kt *kafkaTopic, i, end int) map[int]driver.Outcome {
+	p.handing.Lock()
+	defer p.handing.Unlock()
 	p.mu.Lock()
 	if p.failed {
 		p.mu.Unlock()
-		return
+		return nil
 	}
 	p.sent = end
 	p.mu.Unlock()
+	var all map[int]driver.Outcome
 	for j := i; j < end; j++ {
-		p.sendOne(kt, j)
+		if o, known := p.sendOne(kt, j); known {
+			if all == nil {
+				all = make(map[int]driver.Outcome)
+			}
+			all[j] = o
+		}
 	}
+	return all
 }
 
 // together reports whether record j may go out with record i.
@@ -122,20 +141,18 @@ func (p *publication) together(kt *kafkaTopic, i, j int) bool {
 	return err == nil && name == kt.name
 }
 
-func (p *publication) sendOne(kt *kafkaTopic, j int) {
+// sendOne hands over record j, unless its outcome is known.
+func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKnown bool) {
 	rec := &p.recs[j]
 	var id *pendingID
 	if rec.ID != "" {
-		var known driver.Outcome
-		var isKnown bool
 		if id, known, isKnown = kt.ids.begin(rec.ID, p, j); isKnown {
 			known.Log = logName(kt.name, int32(known.Pos>>offsetBits))
 			known.Pos &= 1<<offsetBits - 1
-			p.result(j, known)
-			return
+			return known, true
 		}
 		if id == nil {
-			return // it waits for the one that is under way
+			return known, false // it waits for the one that is under way
 		}
 	}
 	// Never the caller's context: one that ends would fail every record that
@@ -158,6 +175,7 @@ func (p *publication) sendOne(kt *kafkaTopic, j int) {
 			w.p.result(w.i, repeated)
 		}
 	})
+	return known, false
 }
 
 func (p *publication) outcome(topic string, r *kgo.Record, err error) driver.Outcome {
@@ -237,6 +255,8 @@ var errNoAnswer = fmt.Errorf("no acknowledgement in time: %w", driver.ErrUncerta
 
 // expire settles all that is open: uncertain where it was handed over.
 func (p *publication) expire() {
+	p.handing.Lock()
+	defer p.handing.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.next < p.sent {
