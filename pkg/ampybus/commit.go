@@ -54,7 +54,17 @@ func (e *engine) due() []commitPoint {
 	return points
 }
 
+// commit commits one lane. A point that waited for another one of its lane,
+// which was behind it, is not asked for any more.
 func (e *engine) commit(ctx context.Context, c commitPoint) {
+	c.l.committing.Lock()
+	defer c.l.committing.Unlock()
+	e.mu.Lock()
+	done := c.low <= c.l.committed
+	e.mu.Unlock()
+	if done {
+		return
+	}
 	err := e.src.Commit(ctx, c.l.name, c.epoch, c.low)
 	switch {
 	case err == nil:

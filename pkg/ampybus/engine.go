@@ -46,17 +46,18 @@ type engine struct {
 
 // lane is what the engine knows of one owned lane.
 type lane struct {
-	name      string
-	epoch     uint64
-	committed uint64
-	paused    bool
-	draining  bool
-	suspect   bool   // its owners kept vanishing: see crashloop.go
-	culprit   uint64 // the position that must not run again
-	crashes   int
-	survivals int
-	ctx       context.Context // of its handlers
-	cancel    context.CancelFunc
+	name       string
+	epoch      uint64
+	committed  uint64
+	committing sync.Mutex // held while a commit is asked for: points do not overtake each other
+	paused     bool
+	draining   bool
+	suspect    bool   // its owners kept vanishing: see crashloop.go
+	culprit    uint64 // the position that must not run again
+	crashes    int
+	survivals  int
+	ctx        context.Context // of its handlers
+	cancel     context.CancelFunc
 }
 
 // item is a fetched message on its way through the core.
