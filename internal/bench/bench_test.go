@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,29 +153,78 @@ func TestTheSummaryIsTheLineThatScriptsLookFor(t *testing.T) {
 }
 
 func TestAComparisonTakesTurns(t *testing.T) {
-	var mu sync.Mutex
 	var turns []string
-	side := func(name string) Named {
-		return Named{name, publisherFunc(func(_ ampybus.Envelope, done func(error)) {
-			mu.Lock()
+	side := func(name string) Turn {
+		return Turn{name, func(context.Context) (*Result, error) {
 			turns = append(turns, name)
-			mu.Unlock()
-			done(nil)
-		})}
+			return newResult(name, load(1)), nil
+		}}
 	}
-	c, err := Compare(t.Context(), side("a"), side("b"), load(1), 2)
+	c, err := Compare(t.Context(), side("a"), side("b"), 2)
 	if want := []string{"a", "b", "a", "b"}; err != nil || !slices.Equal(turns, want) || len(c.A) != 2 || len(c.B) != 2 {
 		t.Errorf("turns %v, want %v (%v)", turns, want, err)
 	}
 }
 
-func TestRatiosCompareTheTwoSides(t *testing.T) {
-	fast, slow := &Result{Published: 100, Took: time.Second}, &Result{Published: 100, Took: 2 * time.Second}
-	for _, r := range []*Result{fast, slow} {
-		r.latency = newHistogram()
+func TestRatiosCompareTheTwoSidesOfEachRound(t *testing.T) {
+	result := func(seconds, cpu int) *Result {
+		r := newResult("x", load(100))
+		r.Published, r.Took = 100, time.Duration(seconds)*time.Second
+		r.used.cpu = time.Duration(cpu) * time.Second
+		return r
 	}
-	if got := (Comparison{A: []*Result{slow}, B: []*Result{fast}}).Ratios().Rate; got != 0.5 {
-		t.Errorf("ratio %v, want 0.5", got)
+	c := Comparison{
+		A: []*Result{result(2, 1), result(1, 1), result(4, 1)},
+		B: []*Result{result(1, 2), result(1, 2), result(1, 2)},
+	}
+	got := c.Ratios()
+	if want := (Ratio{Median: 0.5, Least: 0.25, Most: 1}); got.Rate != want {
+		t.Errorf("rate %+v, want %+v", got.Rate, want)
+	}
+	if got.CPU != (Ratio{0.5, 0.5, 0.5}) {
+		t.Errorf("cpu %+v", got.CPU)
+	}
+	if line := c.String(); line != "ratio x/x: rate=0.50(0.25..1.00) cpu=0.50 allocs=0.00" {
+		t.Error(line)
+	}
+}
+
+func memoryBus(t *testing.T) Bus {
+	t.Helper()
+	bus := membinding.New(membinding.Config{}).Connect(ampybus.Options{})
+	t.Cleanup(func() { _ = bus.Close() })
+	return Bus{bus}
+}
+
+func TestConsumingAndReadingTakeWhatWasStored(t *testing.T) {
+	bus, l := memoryBus(t), load(300)
+	from := time.Now()
+	if _, err := Run(t.Context(), "bus", bus, l); err != nil {
+		t.Fatal(err)
+	}
+	for name, run := range map[string]func(context.Context, string, Client, Load, time.Time) (*Result, error){
+		"consume": RunConsume, "read": RunRead,
+	} {
+		r, err := run(t.Context(), "bus", bus, l, from)
+		if err != nil || r.Received != 300 || r.Took <= 0 || r.Published != 0 || r.Latency(99) != 0 {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
+	}
+}
+
+func TestEndToEndCountsEveryMessageOnceAndNoProbe(t *testing.T) {
+	l := load(200)
+	l.Rate = 20_000
+	r, err := RunEndToEnd(t.Context(), "bus", memoryBus(t), l)
+	if err != nil || r.Published != 200 || r.Received != 200 || r.latency.TotalCount() != 200 {
+		t.Fatalf("%+v, %v", r.Doc(), err)
+	}
+}
+
+func TestCallersPublishTheWholeLoad(t *testing.T) {
+	r, err := RunCallers(t.Context(), "bus", memoryBus(t), load(500), 7)
+	if err != nil || r.Published != 500 || r.latency.TotalCount() != 500 {
+		t.Fatalf("%+v, %v", r.Doc(), err)
 	}
 }
 
@@ -187,18 +235,26 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer bus.Close()
-	raw, err := DialRaw(natsbinding.Config{URL: s.URL()})
+	raw, err := DialRawNATS(natsbinding.Config{URL: s.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	c, err := Compare(t.Context(), Named{"bus", Bus{bus}}, Named{"raw", raw}, load(50), 2)
-	if err != nil {
-		t.Fatal(err)
+	from := time.Now()
+	for name, c := range map[string]Client{"bus": Bus{bus}, "raw": raw} {
+		if r, err := Run(t.Context(), name, c, load(50)); err != nil || r.Published != 50 || r.Err != nil {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
+		if r, err := RunCallers(t.Context(), name, c, load(50), 2); err != nil || r.Published != 50 || r.Err != nil {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
 	}
-	for _, r := range append(c.A, c.B...) {
-		if r.Published != 50 || r.Err != nil {
-			t.Errorf("%s: %+v", r.Name, r.Doc())
+	for name, c := range map[string]Client{"bus": Bus{bus}, "raw": raw} {
+		if r, err := RunConsume(t.Context(), name, c, load(200), from); err != nil || r.Received != 200 {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
+		if r, err := RunRead(t.Context(), name, c, load(200), from); err != nil || r.Received != 200 {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
 	}
 	n := 0

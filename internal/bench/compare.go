@@ -3,30 +3,30 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// Named is a publisher with its name in reports.
-type Named struct {
+// Turn is one side of a comparison: what it runs, and its name in reports.
+type Turn struct {
 	Name string
-	Publisher
+	Run  func(ctx context.Context) (*Result, error)
 }
 
-// Comparison holds runs of two publishers that took turns, A B A B, so that a
+// Comparison holds runs of two sides that took turns, A B A B, so that a
 // machine that grows slower is unfair to neither.
 type Comparison struct {
 	A, B []*Result
 }
 
-// Compare runs the load with a and b in turn, rounds times each. It ends early
-// with ctx.
-func Compare(ctx context.Context, a, b Named, l Load, rounds int) (Comparison, error) {
+// Compare runs a and b in turn, rounds times each. It ends early with ctx.
+func Compare(ctx context.Context, a, b Turn, rounds int) (Comparison, error) {
 	var c Comparison
 	for range rounds {
 		for _, turn := range []struct {
-			p    Named
+			Turn
 			runs *[]*Result
 		}{{a, &c.A}, {b, &c.B}} {
-			r, err := Run(ctx, turn.p.Name, turn.p, l)
+			r, err := turn.Run(ctx)
 			if err != nil {
 				return c, err
 			}
@@ -39,21 +39,53 @@ func Compare(ctx context.Context, a, b Named, l Load, rounds int) (Comparison, e
 	return c, nil
 }
 
-// Ratios of A to B: of the total rates, and of the mean percentiles. A rate
-// above 1 and a latency below 1 speak for A.
-type Ratios struct {
-	Rate float64 `json:"rate"`
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
+// Ratio of A to B over the rounds of a comparison.
+type Ratio struct {
+	Median float64 `json:"median"`
+	Least  float64 `json:"least"`
+	Most   float64 `json:"most"`
 }
 
-// Ratios compares all runs.
+// String is the median, and the spread where there are several rounds.
+func (r Ratio) String() string {
+	if r.Least == r.Most {
+		return fmt.Sprintf("%.2f", r.Median)
+	}
+	return fmt.Sprintf("%.2f(%.2f..%.2f)", r.Median, r.Least, r.Most)
+}
+
+// Ratios of A to B. A rate above 1, and the rest below 1, speak for A. The
+// latencies are zero where none was measured.
+type Ratios struct {
+	Rate   Ratio `json:"rate"`
+	CPU    Ratio `json:"cpu"`
+	Allocs Ratio `json:"allocs"`
+	P50    Ratio `json:"p50"`
+	P99    Ratio `json:"p99"`
+}
+
+// Ratios compares each round's two runs.
 func (c Comparison) Ratios() Ratios {
 	return Ratios{
-		Rate: over(totalRate(c.A), totalRate(c.B)),
-		P50:  over(meanLatency(c.A, 50), meanLatency(c.B, 50)),
-		P99:  over(meanLatency(c.A, 99), meanLatency(c.B, 99)),
+		Rate:   c.ratio((*Result).Rate),
+		CPU:    c.ratio(func(r *Result) float64 { return r.CPUPerMillion().Seconds() }),
+		Allocs: c.ratio((*Result).Allocs),
+		P50:    c.ratio(func(r *Result) float64 { return r.Latency(50).Seconds() }),
+		P99:    c.ratio(func(r *Result) float64 { return r.Latency(99).Seconds() }),
 	}
+}
+
+func (c Comparison) ratio(of func(*Result) float64) Ratio {
+	var rs []float64
+	for i := range min(len(c.A), len(c.B)) {
+		rs = append(rs, over(of(c.A[i]), of(c.B[i])))
+	}
+	if len(rs) == 0 {
+		return Ratio{}
+	}
+	slices.Sort(rs)
+	n := len(rs)
+	return Ratio{Median: (rs[(n-1)/2] + rs[n/2]) / 2, Least: rs[0], Most: rs[n-1]}
 }
 
 // String is one line for people.
@@ -62,24 +94,11 @@ func (c Comparison) String() string {
 		return "nothing to compare"
 	}
 	r := c.Ratios()
-	return fmt.Sprintf("ratio %s/%s: rate=%.2f p50=%.2f p99=%.2f", c.A[0].Name, c.B[0].Name, r.Rate, r.P50, r.P99)
-}
-
-func totalRate(rs []*Result) float64 {
-	var n, s float64
-	for _, r := range rs {
-		n += float64(r.Published)
-		s += r.Took.Seconds()
+	s := fmt.Sprintf("ratio %s/%s: rate=%s cpu=%s allocs=%s", c.A[0].Name, c.B[0].Name, r.Rate, r.CPU, r.Allocs)
+	if r.P99.Most == 0 {
+		return s
 	}
-	return over(n, s)
-}
-
-func meanLatency(rs []*Result, percentile float64) float64 {
-	var sum float64
-	for _, r := range rs {
-		sum += r.Latency(percentile).Seconds()
-	}
-	return over(sum, float64(len(rs)))
+	return s + fmt.Sprintf(" p50=%s p99=%s", r.P50, r.P99)
 }
 
 func over(a, b float64) float64 {

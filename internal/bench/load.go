@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -29,21 +30,21 @@ type Load struct {
 // Validate reports whether the bus would take the load's messages.
 func (l Load) Validate() error {
 	for i := range min(max(l.Keys, 1), 2) { // further keys differ in a number only
-		if err := l.envelope(i, l.payload()).Validate(); err != nil {
+		if err := l.envelope(i, time.Now(), l.payload()).Validate(); err != nil {
 			return fmt.Errorf("check load: %w", err)
 		}
 	}
 	return nil
 }
 
-// envelope is message i of the load.
-func (l Load) envelope(i int, payload []byte) ampybus.Envelope {
+// envelope is message i of the load, produced at the given time.
+func (l Load) envelope(i int, at time.Time, payload []byte) ampybus.Envelope {
 	key := l.Key
 	if n := i % max(l.Keys, 1); n > 0 {
-		key = fmt.Sprintf("%s|%d", l.Key, n)
+		key = l.Key + "|" + strconv.Itoa(n)
 	}
 	h := ampybus.NewHeaders(l.Schema, l.Producer, l.Source, key)
-	h.RunID = "bench"
+	h.RunID, h.ProducedAt = "bench", at.UTC().Round(0)
 	return ampybus.Envelope{Topic: l.Topic, Headers: h, Payload: payload}
 }
 
@@ -66,10 +67,10 @@ func (l Load) payload() []byte {
 	return protowire.AppendBytes(b, body)
 }
 
-// due is when message i is to be sent; ok is false when it is due at once.
-func (l Load) due(began time.Time, i int) (at time.Time, ok bool) {
+// due is when message i is to be sent: now, without a rate.
+func (l Load) due(began time.Time, i int) time.Time {
 	if l.Rate <= 0 {
-		return time.Time{}, false
+		return time.Now()
 	}
-	return began.Add(time.Duration(float64(i) / l.Rate * float64(time.Second))), true
+	return began.Add(time.Duration(float64(i) / l.Rate * float64(time.Second)))
 }

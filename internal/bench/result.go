@@ -13,27 +13,55 @@ type Result struct {
 	Name   string
 	Wanted int // messages asked for
 	// Published, Failed and Uncertain count outcomes; together they are what was
-	// sent.
-	Published, Failed, Uncertain int
-	Bytes                        int64 // of payloads published, before compression
-	Took                         time.Duration
-	CPU                          time.Duration // that this process used meanwhile
-	Err                          error         // of the first message that was not stored
+	// sent. Received counts what arrived, where the run receives.
+	Published, Failed, Uncertain, Received int
+	Bytes                                  int64 // of payloads, before compression
+	Took                                   time.Duration
+	Err                                    error // of the first message that was not stored
 
+	used    cost // by this process meanwhile
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram
 }
 
-// Rate is messages published a second.
+// Latencies are kept from 1 µs to a minute with three significant digits.
+const (
+	leastLatency = int64(time.Microsecond)
+	mostLatency  = int64(time.Minute)
+	digits       = 3
+)
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(leastLatency, mostLatency, digits)
+}
+
+func newResult(name string, l Load) *Result {
+	return &Result{Name: name, Wanted: l.Count, latency: newHistogram()}
+}
+
+func record(h *hdrhistogram.Histogram, took time.Duration) {
+	_ = h.RecordValue(min(max(int64(took), leastLatency), mostLatency)) // it is within the bounds
+}
+
+// Count is how many messages went the whole way that was measured.
+func (r *Result) Count() int {
+	if r.Received > 0 {
+		return r.Received
+	}
+	return r.Published
+}
+
+// Rate is messages a second.
 func (r *Result) Rate() float64 {
 	if r.Took <= 0 {
 		return 0
 	}
-	return float64(r.Published) / r.Took.Seconds()
+	return float64(r.Count()) / r.Took.Seconds()
 }
 
-// Latency is the time from sending to the broker's word that p percent of the
-// messages stayed within.
+// Latency is what p percent of the messages stayed within: from sending to the
+// broker's word, or end to end to the handler. Zero where only receiving was
+// measured: what lies in a log already has no latency.
 func (r *Result) Latency(p float64) time.Duration {
 	return time.Duration(r.latency.ValueAtPercentile(p))
 }
@@ -41,22 +69,34 @@ func (r *Result) Latency(p float64) time.Duration {
 // Summary is the line that scripts look for:
 // "Published 10000 messages in 2.3s (4347.8 msg/s)".
 func (r *Result) Summary() string {
-	return fmt.Sprintf("Published %d messages in %s (%.1f msg/s)", r.Published, seconds(r.Took), r.Rate())
+	did := "Published"
+	if r.Received > 0 {
+		did = "Received"
+	}
+	return fmt.Sprintf("%s %d messages in %s (%.1f msg/s)", did, r.Count(), seconds(r.Took), r.Rate())
 }
 
-// Latencies is a line of percentiles, and of what it cost.
-func (r *Result) Latencies() string {
-	return fmt.Sprintf("latency p50=%s p90=%s p99=%s p99.9=%s max=%s cpu_per_million=%s",
-		r.Latency(50), r.Latency(90), r.Latency(99), r.Latency(99.9), r.Latency(100), seconds(r.CPUPerMillion()))
+// Costs is a line of percentiles, where there are any, and of what it cost.
+func (r *Result) Costs() string {
+	costs := fmt.Sprintf("cpu_per_million=%s allocs=%.1f alloc_bytes=%.0f",
+		seconds(r.CPUPerMillion()), r.Allocs(), r.AllocBytes())
+	if r.latency.TotalCount() == 0 {
+		return costs
+	}
+	return fmt.Sprintf("latency p50=%s p90=%s p99=%s p99.9=%s max=%s %s",
+		r.Latency(50), r.Latency(90), r.Latency(99), r.Latency(99.9), r.Latency(100), costs)
 }
 
 // CPUPerMillion is the client's CPU time for a million messages.
 func (r *Result) CPUPerMillion() time.Duration {
-	if r.Published == 0 {
-		return 0
-	}
-	return time.Duration(float64(r.CPU) / float64(r.Published) * 1e6)
+	return time.Duration(over(float64(r.used.cpu), float64(r.Count())) * 1e6)
 }
+
+// Allocs is how often the client allocated memory for a message.
+func (r *Result) Allocs() float64 { return over(float64(r.used.allocs), float64(r.Count())) }
+
+// AllocBytes is how much memory the client allocated for a message.
+func (r *Result) AllocBytes() float64 { return over(float64(r.used.bytes), float64(r.Count())) }
 
 func seconds(d time.Duration) string {
 	if d < time.Second {
@@ -73,6 +113,7 @@ type Doc struct {
 	Failed     int     `json:"failed"`
 	Uncertain  int     `json:"uncertain"`
 	Bytes      int64   `json:"payload_bytes"`
+	Received   int     `json:"received,omitempty"`
 	Seconds    float64 `json:"seconds"`
 	Rate       float64 `json:"msg_per_s"`
 	P50Micros  int64   `json:"p50_us"`
@@ -81,17 +122,20 @@ type Doc struct {
 	P999Micros int64   `json:"p99_9_us"`
 	MaxMicros  int64   `json:"max_us"`
 	CPUSeconds float64 `json:"cpu_s_per_million"`
+	Allocs     float64 `json:"allocs_per_msg"`
+	AllocBytes float64 `json:"alloc_bytes_per_msg"`
 	Error      string  `json:"error,omitempty"`
 }
 
 // Doc returns r for encoding/json.
 func (r *Result) Doc() Doc {
 	d := Doc{
-		Name: r.Name, Wanted: r.Wanted, Published: r.Published, Failed: r.Failed, Uncertain: r.Uncertain,
+		Name: r.Name, Wanted: r.Wanted, Published: r.Published, Failed: r.Failed, Uncertain: r.Uncertain, Received: r.Received,
 		Bytes: r.Bytes, Seconds: r.Took.Seconds(), Rate: r.Rate(),
 		P50Micros: r.Latency(50).Microseconds(), P90Micros: r.Latency(90).Microseconds(),
 		P99Micros: r.Latency(99).Microseconds(), P999Micros: r.Latency(99.9).Microseconds(),
 		MaxMicros: r.Latency(100).Microseconds(), CPUSeconds: r.CPUPerMillion().Seconds(),
+		Allocs: r.Allocs(), AllocBytes: r.AllocBytes(),
 	}
 	if r.Err != nil {
 		d.Error = r.Err.Error()

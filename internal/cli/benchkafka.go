@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -10,22 +12,32 @@ import (
 
 func (a *app) benchKafka() *cobra.Command {
 	var f compareFlags
+	var linger time.Duration
 	cmd := &cobra.Command{
 		Use:   "benchkafka",
-		Short: "Measure how fast the bus publishes to Kafka",
-		Long: `Measure how fast the bus publishes to Kafka.
+		Short: "Measure how fast the bus publishes to Kafka and consumes from it",
+		Long: `Measure how fast the bus publishes to Kafka and consumes from it.
+
+` + benchModes + `
 
 With --compare raw it takes turns with the client library alone, which sends the
 same headers with the same acknowledgement, compression and linger, without
-validation, ids, order over failures and retries of the bus.`,
+validation, ids, order over failures and retries of the bus, and consumes as a
+group that commits by hand. --compare raw-sync lets it wait for each
+acknowledgement before it publishes the next.`,
 		Example: `  go run cmd/benchkafka/main.go --brokers 127.0.0.1:9092 \
     --topic ampy.prod.bars.v1.XNAS.AAPL --count 10000
-  go run cmd/benchkafka/main.go --topic ampy.dev.bars.v1.XNAS.AAPL --count 100000 --keys 100 --compare raw`,
+  go run cmd/benchkafka/main.go --topic ampy.dev.bars.v1.XNAS.AAPL --count 100000 --keys 256 --compare raw
+  go run cmd/benchkafka/main.go --topic ampy.dev.bars.v1.XNAS.AAPL --mode consume --count 1000000 --compare raw`,
 	}
 	f.add(cmd, "topic")
+	cmd.Flags().DurationVar(&linger, "linger", 0, "how long a batch waits for more records, on both sides")
 	a.outputFlag(cmd)
 	a.connectionFlags(cmd)
-	return a.command(cmd, func(cmd *cobra.Command) error { return a.compare(cmd, &f) }, "topic")
+	return a.command(cmd, func(cmd *cobra.Command) error {
+		a.linger = linger
+		return a.benchmark(cmd, &f)
+	}, "topic")
 }
 
 // rawKafka connects with the client library alone, as c says.
@@ -34,6 +46,6 @@ func (a *app) rawKafka(c kafkabinding.Config) (*bench.RawKafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, kgo.ProducerLinger(c.Linger))
-	return bench.DialRawKafka(opts, func(topic string) string { return kafkaTopicOf(a.address(), topic) })
+	return bench.DialRawKafka(opts, func(topic string) string { return kafkaTopicOf(a.address(), topic) },
+		kgo.ProducerLinger(c.Linger), kgo.ProducerBatchCompression(kgo.SnappyCompression()))
 }

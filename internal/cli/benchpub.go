@@ -91,8 +91,8 @@ func (a *app) showBench(r *bench.Result) error {
 		return a.printJSON(r.Doc())
 	}
 	fmt.Fprintln(a.out, r.Summary())
-	if r.Published > 0 {
-		fmt.Fprintln(a.out, r.Latencies())
+	if r.Count() > 0 {
+		fmt.Fprintln(a.out, r.Costs())
 	}
 	return nil
 }
@@ -101,13 +101,15 @@ func (a *app) showBench(r *bench.Result) error {
 func benchVerdict(ctx context.Context, rs ...*bench.Result) error {
 	for _, r := range rs {
 		switch {
-		case r.Published == r.Wanted:
+		case r.Count() == r.Wanted && r.Err == nil:
 		case r.Published == 0 && r.Err != nil:
 			return r.Err
 		case r.Err != nil:
 			return exitf(ExitPartial, "%d of %d messages are not stored, %d may be; the first: %s", r.Failed, r.Wanted, r.Uncertain, terminal.Escape(r.Err.Error()))
 		case ctx.Err() != nil:
-			return exitf(ExitPartial, "stopped after %d of %d messages", r.Published, r.Wanted)
+			return exitf(ExitPartial, "stopped after %d of %d messages", r.Count(), r.Wanted)
+		default:
+			return exitf(ExitPartial, "%d of %d messages arrived", r.Count(), r.Wanted)
 		}
 	}
 	return nil

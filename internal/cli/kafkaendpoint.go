@@ -33,7 +33,7 @@ func (a *app) kafkaEndpoint(cmd *cobra.Command, url, pass string) (Endpoint, err
 		c.Brokers = []string{url}
 	}
 	c.Name, c.Logger, c.ConnectTimeout = a.prog.Name, a.logger, connectBudget
-	c.Partitions, c.Replicas = a.partitions, a.replicas
+	c.Partitions, c.Replicas, c.Linger = a.partitions, a.replicas, a.linger
 	c.User, c.Pass, c.Mechanism = or(a.conn.user, c.User), or(pass, c.Pass), or(a.conn.sasl, c.Mechanism)
 	c.TLS.CAFile = or(a.conn.tlsCA, c.TLS.CAFile)
 	c.TLS.CertFile = or(a.conn.tlsCert, c.TLS.CertFile)

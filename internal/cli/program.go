@@ -66,7 +66,8 @@ type app struct {
 	conn connection
 	// partitions and replicas of Kafka topics that the binding makes.
 	partitions, replicas int
-	reached              Endpoint // set by connect
+	linger               time.Duration // of a benchmark on Kafka
+	reached              Endpoint      // set by connect
 	output               format
 	timeout              time.Duration
 	level                logLevel

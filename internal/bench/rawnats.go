@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -14,10 +15,9 @@ import (
 // rawPending is as many unacknowledged messages as the bus allows itself.
 const rawPending = 4096
 
-// Raw publishes with the client library alone, as somebody would without the
-// bus: the same headers and ids, pipelined, no validation, no order per key and
-// no retry.
-type Raw struct {
+// RawNATS uses the client library alone, as somebody would without the bus: the
+// same headers and ids, pipelined, no validation, no order per key and no retry.
+type RawNATS struct {
 	nc *nats.Conn
 	js jetstream.JetStream
 
@@ -25,8 +25,8 @@ type Raw struct {
 	done map[*nats.Msg]func(error)
 }
 
-// DialRaw connects as c says.
-func DialRaw(c natsbinding.Config) (*Raw, error) {
+// DialRawNATS connects as c says.
+func DialRawNATS(c natsbinding.Config) (*RawNATS, error) {
 	opts, err := rawOptions(c)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func DialRaw(c natsbinding.Config) (*Raw, error) {
 	if url == "" {
 		url = natsbinding.DefaultURL
 	}
-	r := &Raw{done: make(map[*nats.Msg]func(error))}
+	r := &RawNATS{done: make(map[*nats.Msg]func(error))}
 	if r.nc, err = nats.Connect(url, opts...); err != nil {
 		return nil, fmt.Errorf("connect for the comparison: %w", err)
 	}
@@ -80,7 +80,7 @@ func rawOptions(c natsbinding.Config) ([]nats.Option, error) {
 }
 
 // Publish implements Publisher.
-func (r *Raw) Publish(e ampybus.Envelope, done func(error)) {
+func (r *RawNATS) Publish(e ampybus.Envelope, done func(error)) {
 	m := rawMessage(e)
 	r.mu.Lock()
 	r.done[m] = done
@@ -88,6 +88,12 @@ func (r *Raw) Publish(e ampybus.Envelope, done func(error)) {
 	if _, err := r.js.PublishMsgAsync(m); err != nil {
 		r.settle(m, err)
 	}
+}
+
+// PublishSync implements Client.
+func (r *RawNATS) PublishSync(ctx context.Context, e ampybus.Envelope) error {
+	_, err := r.js.PublishMsg(ctx, rawMessage(e))
+	return err
 }
 
 func rawMessage(e ampybus.Envelope) *nats.Msg {
@@ -102,7 +108,7 @@ func rawMessage(e ampybus.Envelope) *nats.Msg {
 }
 
 // settle calls done once for m.
-func (r *Raw) settle(m *nats.Msg, err error) {
+func (r *RawNATS) settle(m *nats.Msg, err error) {
 	r.mu.Lock()
 	done := r.done[m]
 	delete(r.done, m)
@@ -113,4 +119,4 @@ func (r *Raw) settle(m *nats.Msg, err error) {
 }
 
 // Close ends the connection.
-func (r *Raw) Close() { r.nc.Close() }
+func (r *RawNATS) Close() { r.nc.Close() }

@@ -1,0 +1,67 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// A way is how a client receives.
+type way func(ctx context.Context, r Reception) error
+
+// RunConsume measures how fast c works off, as a new group, the load's messages
+// that were stored from the given time on. Time and cost count from the first
+// message to the last.
+func RunConsume(ctx context.Context, name string, c Client, l Load, from time.Time) (*Result, error) {
+	return receive(ctx, name, c.Consume, l, from)
+}
+
+// RunRead is RunConsume without a group: reading history.
+func RunRead(ctx context.Context, name string, c Client, l Load, from time.Time) (*Result, error) {
+	return receive(ctx, name, c.Read, l, from)
+}
+
+func receive(ctx context.Context, name string, take way, l Load, from time.Time) (*Result, error) {
+	r := newResult(name, l)
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	m := &meter{want: int64(l.Count), full: quit}
+	runtime.GC() // what ran before is not this run's cost
+	err := take(ctx, Reception{Topic: l.Topic, Group: groupName(name), From: from, Got: func(time.Time) { m.got() }})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	r.Received = int(min(m.n.Load(), m.want))
+	r.Bytes = int64(r.Received) * int64(l.PayloadBytes)
+	if r.Received == l.Count {
+		r.Took, r.used = m.ended.Sub(m.began), m.end.since(m.begin)
+	}
+	return r, nil
+}
+
+// groupName is new in each run.
+func groupName(name string) string { return fmt.Sprintf("bench-%s-%08x", name, rand.Uint32()) }
+
+// meter counts messages up to a number. The first and the last look at clocks.
+type meter struct {
+	n            atomic.Int64
+	want         int64
+	full         func()
+	began, ended time.Time
+	begin, end   cost
+}
+
+func (m *meter) got() {
+	n := m.n.Add(1)
+	if n == 1 {
+		m.began, m.begin = time.Now(), costNow()
+	}
+	if n == m.want {
+		m.ended, m.end = time.Now(), costNow()
+		m.full()
+	}
+}
