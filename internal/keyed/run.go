@@ -117,6 +117,33 @@ func (c *Core[T]) Wake() (at time.Time, ok bool) {
 	return c.timers.keys[0].at, true
 }
 
+// Return takes back a task that was not begun, and that somebody else may run
+// now: no attempt is counted, and the time that it was in hand does not age the
+// item. For Seal it has been handed out. It is void where Finish would be.
+func (c *Core[T]) Return(t Task[T], now time.Time) {
+	n := t.node
+	if n == nil || n.turn != t.turn {
+		return
+	}
+	if l := n.key.lane; l.owned && n.epoch == l.epoch && !l.draining {
+		n.attempt--
+		n.uncounted = true
+		c.release(n)
+		c.wake(n.key)
+		return
+	}
+	c.Finish(t, Verdict{Outcome: Retry, Uncounted: true}, now)
+}
+
+// release ends a task of n; who calls it says what becomes of the item.
+func (c *Core[T]) release(n *node[T]) {
+	n.turn++
+	n.running = false
+	n.key.running--
+	n.key.lane.running--
+	c.running--
+}
+
 // Finish takes a task back. A second Finish of a task is void, and so is one
 // whose lane was revoked meanwhile, even if the lane is owned here again: its
 // item was, or will be, delivered anew.
@@ -127,11 +154,7 @@ func (c *Core[T]) Finish(t Task[T], v Verdict, now time.Time) {
 	}
 	k := n.key
 	l := k.lane
-	n.turn++
-	n.running = false
-	k.running--
-	l.running--
-	c.running--
+	c.release(n)
 	switch {
 	case !l.owned || n.epoch != l.epoch:
 		c.finishStale(k, n)

@@ -14,19 +14,19 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// read decodes the headers of one delivery.
-func (it *item) read(d driver.Delivery) {
-	it.d = d
-	it.head, it.lints, it.fault = DecodeHeaders(d.Headers)
+// read makes the message of one delivery, with its headers decoded.
+func (it *item) read(d *driver.Delivery) {
+	it.m = newMessage(d)
+	it.m.Lints, it.fault = decodeHeaders(d.Headers, &it.m.Headers)
 }
 
 // key is what orders the item. A record whose key cannot be read shares one
 // key with its like in the lane, so that nothing overtakes it among them.
 func (it *item) key() string {
-	if it.head.PartitionKey != "" {
-		return it.head.PartitionKey
+	if it.m.Headers.PartitionKey != "" {
+		return it.m.Headers.PartitionKey
 	}
-	return it.d.Key
+	return it.m.Record.Key
 }
 
 // keyOf is item.key without reading all headers: what divides a log into
@@ -43,17 +43,23 @@ func keyOf(d *driver.Delivery) string {
 	return d.Key
 }
 
-func (it *item) message(e *engine, t keyed.Task[*item]) *Message {
-	m := newMessage(it.d, it.head, it.lints)
+// message is what the handler gets. A handler may have kept the one of an
+// earlier attempt, so each attempt has its own.
+func (it *item) message(e *engine, t *keyed.Task[*item]) *Message {
+	m := it.m
+	if it.tried {
+		again := *m
+		m, it.m = &again, &again
+	}
+	it.tried = true
 	m.Attempt = t.Attempt
 	m.Group, m.Lane, m.Epoch = e.c.Group, t.Lane, t.Epoch
 	return m
 }
 
-func newMessage(d driver.Delivery, h Headers, lints []string) *Message {
+func newMessage(d *driver.Delivery) *Message {
 	return &Message{
-		Topic: d.Topic, Headers: h, Lints: lints,
-		StoredAt: d.StoredAt, Log: d.Log, Pos: d.Pos, Record: d.Record,
+		Topic: d.Topic, StoredAt: d.StoredAt, Log: d.Log, Pos: d.Pos, Record: d.Record,
 	}
 }
 
@@ -61,7 +67,7 @@ func newMessage(d driver.Delivery, h Headers, lints []string) *Message {
 // verdict. The order of its steps is a promise.
 func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	it := t.Value
-	m := it.message(e, t)
+	m := it.message(e, &t)
 	if it.dead != "" { // its dead letter could not be stored before
 		return e.bury(l, it, m, it.dead)
 	}
@@ -188,7 +194,7 @@ func (e *engine) counts(key string, it *item, err error) bool {
 	began := e.health.failed(key, it.runs == 1, err, time.Now())
 	blamed := e.health.blames(it.successes)
 	if !blamed {
-		it.tries, it.since, it.successes = 0, time.Time{}, e.health.successes
+		it.tries, it.since, it.successes = 0, time.Time{}, e.health.successes.Load()
 	}
 	e.mu.Unlock()
 	if began {
@@ -201,16 +207,19 @@ func (e *engine) counts(key string, it *item, err error) bool {
 func (e *engine) begin(it *item, now time.Time) {
 	it.runs++
 	if it.since.IsZero() {
-		e.mu.Lock()
-		it.since, it.successes = now, e.health.successes
-		e.mu.Unlock()
+		it.since, it.successes = now, e.health.successes.Load()
 	}
 }
 
-// succeeded notes an effect, and resumes a paused consumer.
+// succeeded notes an effect, and resumes a paused consumer. While nothing fails
+// it takes no lock.
 func (e *engine) succeeded() {
+	e.health.successes.Add(1)
+	if !e.health.troubled.Load() {
+		return
+	}
 	e.mu.Lock()
-	resumed := e.health.succeeded()
+	resumed := e.health.recovered()
 	if resumed {
 		e.cond.Broadcast()
 	}
@@ -254,7 +263,7 @@ func (e *engine) releasing(l *lane) bool {
 // budget returns the wait before the next attempt, or false when the retry
 // budget is spent.
 func (e *engine) budget(it *item, err error) (time.Duration, bool) {
-	r := e.retryBudget(it.d.Topic)
+	r := e.retryBudget(it.m.Topic)
 	p := backoff.Policy{Base: r.Base, Cap: r.Cap, Attempts: r.Attempts, Elapsed: r.Elapsed}
 	wait, again := p.Next(it.tries, time.Since(it.since), globalRand{})
 	if d, ok := retryDelay(err); ok && again {

@@ -89,8 +89,9 @@ const (
 	defaultCommitEvery  = 200 * time.Millisecond
 	defaultDrainTimeout = 8 * time.Second
 	workersPerCPU       = 4
-	// commitStride commits early when this many positions are finished.
-	commitStride = 256
+	// commitStrides of MaxSpan: a lane commits early when such a part of it is
+	// finished, so that commits keep ahead of delivery at any speed, and are few.
+	commitStrides = 4
 )
 
 // A group is a consumer's durable name on both brokers, and part of

@@ -25,7 +25,7 @@ func (e *engine) suspect(l *lane, ev driver.Event) {
 		return
 	}
 	l.suspect = true
-	e.suspects++
+	e.suspects.Add(1)
 	if ev.Crashes >= crashCondemned {
 		l.culprit = ev.Started // the position behind it
 	}
@@ -36,7 +36,7 @@ func (e *engine) suspect(l *lane, ev driver.Event) {
 func (e *engine) trust(l *lane) {
 	if l.suspect {
 		l.suspect = false
-		e.suspects--
+		e.suspects.Add(-1)
 		e.cond.Broadcast()
 	}
 }
@@ -52,10 +52,7 @@ func (l *lane) condemned(pos uint64) (reason string, yes bool) {
 // mark notes the start of an attempt with the broker, while the lane or
 // another one of this process is under suspicion.
 func (e *engine) mark(ctx context.Context, l *lane, pos uint64) error {
-	e.mu.Lock()
-	watched := e.suspects > 0
-	e.mu.Unlock()
-	if !watched {
+	if e.suspects.Load() == 0 {
 		return nil
 	}
 	if err := e.src.Mark(ctx, l.name, l.epoch, pos+1); err != nil {

@@ -73,7 +73,7 @@ func (e *engine) halt(err error) {
 // store publishes the dead letter, marks the message dead where the store of
 // duplicates wants to know, and returns where the dead letter lies.
 func (e *engine) store(ctx context.Context, it *item, m *Message, reason string) (at string, err error) {
-	rec := deadRecord(it.d.Record, m, DLQInfo{
+	rec := deadRecord(m.Record, m, DLQInfo{
 		Reason: reason, Topic: m.Topic, Group: e.c.Group, Attempts: it.runs,
 		At: time.Now().UTC(), Origin: m.Origin(),
 	})

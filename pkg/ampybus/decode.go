@@ -28,26 +28,35 @@ const (
 // hold what could be read. What concerns several headers, or the topic too, is
 // Envelope.ValidateRead's.
 func DecodeHeaders(hs []driver.Header) (Headers, []string, error) {
-	var d decoder
+	var h Headers
+	lints, err := decodeHeaders(hs, &h)
+	return h, lints, err
+}
+
+// decodeHeaders is DecodeHeaders into h, which is zero.
+func decodeHeaders(hs []driver.Header, h *Headers) (lints []string, err error) {
 	if len(hs) == 0 {
-		return d.h, nil, &FieldError{Field: "headers", Problem: "the record has none", Fix: "publish through the bus", Code: "envelope"}
+		return nil, &FieldError{Field: "headers", Problem: "the record has none", Fix: "publish through the bus", Code: "envelope"}
 	}
-	if d.collect(hs) {
-		d.identity()
-		d.schema()
-		d.content()
-		d.trace()
-		d.counters()
-		d.blob()
-		d.deadLetter()
-		d.bridge()
+	var d decoder
+	if d.collect(hs, h) {
+		d.identity(h)
+		d.schema(h)
+		d.content(h)
+		d.trace(h)
+		d.counters(h)
+		d.blob(h)
+		d.deadLetter(h)
+		d.bridge(h)
 		d.presence()
 	}
-	return d.h, d.lints, errors.Join(d.errs...)
+	if len(d.errs) == 0 {
+		return d.lints, nil
+	}
+	return d.lints, errors.Join(d.errs...)
 }
 
 type decoder struct {
-	h     Headers
 	raw   [fieldCount]string
 	lints []string
 	errs  []error
@@ -65,7 +74,7 @@ func (d *decoder) lint(f field, text string) { d.lints = append(d.lints, f.Strin
 
 // collect sorts values into raw and Extra. It reports false when the block is
 // too large to look at.
-func (d *decoder) collect(hs []driver.Header) bool {
+func (d *decoder) collect(hs []driver.Header, h *Headers) bool {
 	if len(hs) > maxReadHeaders {
 		d.errs = append(d.errs, &FieldError{Field: "headers", Problem: strconv.Itoa(len(hs)) + " headers, the limit is " + strconv.Itoa(maxReadHeaders), Fix: "send fewer"})
 		return false
@@ -77,7 +86,7 @@ func (d *decoder) collect(hs []driver.Header) bool {
 	for i := range hs {
 		f := fieldOf(hs[i].Name)
 		if f == fUnknown {
-			d.extra(hs[i])
+			d.extra(hs[i], h)
 			continue
 		}
 		d.known(f, hs[i])
@@ -113,7 +122,7 @@ func (d *decoder) known(f field, x driver.Header) {
 
 // extra keeps a header that the contract does not name. What a broker reads as
 // its own is dropped: sent on, it would be a command.
-func (d *decoder) extra(x driver.Header) {
+func (d *decoder) extra(x driver.Header, h *Headers) {
 	if isReserved(x.Name) {
 		return
 	}
@@ -123,13 +132,13 @@ func (d *decoder) extra(x driver.Header) {
 	switch {
 	case !isHeaderName(x.Name):
 		d.lints = append(d.lints, "headers: name "+strconv.QuoteToASCII(x.Name)+" holds more than letters, digits and _-.")
-	case len(d.h.Extra) == MaxExtraHeaders:
+	case len(h.Extra) == MaxExtraHeaders:
 		d.lints = append(d.lints, "headers: more than "+strconv.Itoa(MaxExtraHeaders)+" that the contract does not name")
 	}
-	if d.h.Extra == nil {
-		d.h.Extra = make([]driver.Header, 0, 4)
+	if h.Extra == nil {
+		h.Extra = make([]driver.Header, 0, 4)
 	}
-	d.h.Extra = append(d.h.Extra, x)
+	h.Extra = append(h.Extra, x)
 }
 
 // presence reports what is missing: as a fault where nothing sensible can be

@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-func (d *decoder) identity() {
-	h := &d.h
+func (d *decoder) identity(h *Headers) {
 	h.MessageID = d.raw[fMessageID]
 	if h.MessageID != "" {
-		d.messageID()
+		d.messageID(h)
 	}
 	if v := d.raw[fProducedAt]; v != "" {
 		t, zulu, problem := parseTime(v)
@@ -30,8 +29,8 @@ func (d *decoder) identity() {
 	}
 }
 
-func (d *decoder) messageID() {
-	id, err := ParseID(d.h.MessageID)
+func (d *decoder) messageID(h *Headers) {
+	id, err := ParseID(h.MessageID)
 	if err != nil {
 		d.errs = append(d.errs, err)
 		return
@@ -39,14 +38,13 @@ func (d *decoder) messageID() {
 	if id.Version() != 7 {
 		d.lint(fMessageID, "UUIDv4 instead of UUIDv7")
 	}
-	if lower := strings.ToLower(d.h.MessageID); lower != d.h.MessageID {
+	if lower := strings.ToLower(h.MessageID); lower != h.MessageID {
 		d.lint(fMessageID, "upper case")
-		d.h.MessageID = lower
+		h.MessageID = lower
 	}
 }
 
-func (d *decoder) schema() {
-	h := &d.h
+func (d *decoder) schema(h *Headers) {
 	h.SchemaFQDN, h.SchemaVersion, h.SchemaHash = CanonicalSchema(d.raw[fSchemaFQDN]), d.raw[fSchemaVersion], d.raw[fSchemaHash]
 	if h.SchemaFQDN != d.raw[fSchemaFQDN] {
 		d.lint(fSchemaFQDN, d.raw[fSchemaFQDN]+" read as "+h.SchemaFQDN)
@@ -62,8 +60,7 @@ func (d *decoder) schema() {
 	}
 }
 
-func (d *decoder) content() {
-	h := &d.h
+func (d *decoder) content(h *Headers) {
 	h.ContentType, h.ContentEncoding, h.PayloadHash = d.raw[fContentType], d.raw[fContentEncoding], d.raw[fPayloadHash]
 	switch h.ContentType {
 	case ContentTypeProtobuf, ContentTypeJSON:
@@ -83,11 +80,11 @@ func (d *decoder) content() {
 
 // trace reads the trace that a peer sent in any of the known ways, or starts
 // one: a faulty trace never stops a message (W3C Trace Context §2.2).
-func (d *decoder) trace() {
+func (d *decoder) trace(h *Headers) {
 	if v := d.raw[fTraceparent]; v != "" {
 		t, problem := parseTraceparent(v)
 		if problem == "" {
-			d.h.Trace = t
+			h.Trace = t
 			return
 		}
 		d.lint(fTraceparent, "dropped: "+problem)
@@ -95,16 +92,16 @@ func (d *decoder) trace() {
 	if v := d.raw[fTraceID]; len(v) >= traceparentLen {
 		if t, problem := parseTraceparent(v); problem == "" {
 			d.lint(fTraceID, "holds a traceparent")
-			d.h.Trace = t
+			h.Trace = t
 			return
 		}
 	} else if t, ok := bareTrace(v, d.raw[fSpanID]); ok {
 		d.lint(fTraceID, "without traceparent")
-		d.h.Trace = t
+		h.Trace = t
 		return
 	}
 	d.lint(fTraceparent, "no usable trace, a new one begins")
-	d.h.Trace = NewTrace()
+	h.Trace = NewTrace()
 }
 
 // bareTrace reads ids that come without a traceparent. An unusable span id
@@ -120,7 +117,7 @@ func bareTrace(traceID, spanID string) (t TraceContext, ok bool) {
 	return t, true
 }
 
-func (d *decoder) counters() {
+func (d *decoder) counters(h *Headers) {
 	v := d.raw[fRetryCount]
 	if v == "" {
 		return
@@ -132,7 +129,7 @@ func (d *decoder) counters() {
 	case n == MaxRetryCount:
 		d.lint(fRetryCount, "read as the maximum")
 	}
-	d.h.RetryCount = int(n)
+	h.RetryCount = int(n)
 }
 
 // parseCount reads a decimal number without sign or leading zeros. A number
@@ -152,8 +149,7 @@ func parseCount(s string, most int64) (n int64, ok bool) {
 	return min(n, most), true
 }
 
-func (d *decoder) blob() {
-	h := &d.h
+func (d *decoder) blob(h *Headers) {
 	h.BlobRef, h.BlobHash = d.raw[fBlobRef], d.raw[fBlobHash]
 	if v := d.raw[fBlobSize]; v != "" {
 		var ok bool
@@ -168,8 +164,8 @@ func (d *decoder) blob() {
 
 // deadLetter reads the dlq_ headers. They are for people and for redrive, which
 // checks them; nothing in them stops a record.
-func (d *decoder) deadLetter() {
-	q := &d.h.DLQ
+func (d *decoder) deadLetter(h *Headers) {
+	q := &h.DLQ
 	q.Reason, q.Topic, q.Group, q.Origin = d.raw[fDLQReason], d.raw[fDLQTopic], d.raw[fDLQGroup], d.raw[fDLQOrigin]
 	if v := d.raw[fDLQAttempts]; v != "" {
 		n, ok := parseCount(v, MaxRetryCount)
@@ -189,8 +185,8 @@ func (d *decoder) deadLetter() {
 
 // bridge reads where a bridge took the record from. Nothing in it stops a
 // record.
-func (d *decoder) bridge() {
-	b := &d.h.Bridge
+func (d *decoder) bridge(h *Headers) {
+	b := &h.Bridge
 	b.Path, b.Key = d.raw[fBridgePath], d.raw[fBridgeKey]
 	if v := d.raw[fBridgeStoredAt]; v != "" {
 		t, _, problem := parseTime(v)

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
-	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -26,11 +26,12 @@ type engine struct {
 	lanes    map[string]*lane
 	paused   map[string]*lane // those of lanes that wait for room
 	stopping bool             // nothing new begins
-	halted   bool             // nothing at all
-	running  int
+	running  int              // handed out to workers
+	fault    error            // what ended it early
+
 	health   health
-	suspects int   // lanes under suspicion: one message at a time
-	fault    error // what ended it early
+	halted   atomic.Bool  // nothing begins any more, not what is in hand either
+	suspects atomic.Int32 // lanes under suspicion: one message at a time
 
 	parked       map[string]*parkedKey // guarded by mu
 	watch        sync.Once
@@ -39,8 +40,10 @@ type engine struct {
 	background   sync.WaitGroup
 	ctx          context.Context // of what goes on beside the workers
 
-	timer *time.Timer // fires when the core has a key to wake
-	kick  chan struct{}
+	stride uint64 // finished positions that are worth an early commit
+
+	timer *time.Timer        // fires when the core has a key to wake
+	kick  chan struct{}      // to commit early
 	quit  context.CancelFunc // ends what runs, after a fault
 }
 
@@ -62,9 +65,8 @@ type lane struct {
 
 // item is a fetched message on its way through the core.
 type item struct {
-	d     driver.Delivery
-	head  Headers
-	lints []string
+	m     *Message
+	tried bool   // m was handed to an attempt
 	fault error  // the headers cannot be read
 	dead  string // why it is a dead letter, once that is decided
 
@@ -86,6 +88,7 @@ func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
 		paused: make(map[string]*lane),
 		parked: make(map[string]*parkedKey),
 		kick:   make(chan struct{}, 1),
+		stride: uint64(max(1, c.MaxSpan/commitStrides)),
 	}
 	e.cond = sync.NewCond(&e.mu)
 	e.timer = time.AfterFunc(time.Hour, e.wake)
@@ -200,7 +203,7 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 func (e *engine) add(ev driver.Event) {
 	items := make([]item, len(ev.Records))
 	for i := range ev.Records {
-		items[i].read(ev.Records[i])
+		items[i].read(&ev.Records[i])
 	}
 	e.mu.Lock()
 	l := e.lanes[ev.Lane]
@@ -211,8 +214,8 @@ func (e *engine) add(ev driver.Event) {
 	for i := range items {
 		it := &items[i]
 		e.core.Add(keyed.Item[*item]{
-			Lane: ev.Lane, Epoch: ev.Epoch, Pos: it.d.Pos,
-			Key: it.key(), Size: len(it.d.Value), Value: it,
+			Lane: ev.Lane, Epoch: ev.Epoch, Pos: it.m.Pos,
+			Key: it.key(), Size: len(it.m.Record.Value), Value: it,
 		})
 	}
 	if !l.paused && !e.core.CanFetch(ev.Lane) {
@@ -224,63 +227,10 @@ func (e *engine) add(ev driver.Event) {
 	e.mu.Unlock()
 }
 
-// work is one worker: it runs what the core hands out until the end. While the
-// engine stops that is what lies below what was begun.
-func (e *engine) work() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for !e.halted && !(e.stopping && mutant.On("halt-at-stop")) {
-		t, probe, ok := e.next(time.Now())
-		if !ok && e.stopping {
-			return
-		}
-		if !ok {
-			e.cond.Wait()
-			continue
-		}
-		l := e.lanes[t.Lane]
-		e.running++
-		e.mu.Unlock()
-		v := e.process(l, t)
-		e.mu.Lock()
-		e.running--
-		if probe {
-			e.health.probing = false
-		}
-		e.core.Finish(t, v, time.Now())
-		if v.Outcome == keyed.Retry {
-			e.arm() // the next to be idle may be long in coming
-		}
-		e.finished(l)
-	}
-}
-
-// next hands out a task, or arms the timer for when there may be one.
-func (e *engine) next(now time.Time) (t keyed.Task[*item], probe, ok bool) {
-	if e.suspects > 0 && e.running > 0 {
-		return t, false, false // whoever finishes looks again
-	}
-	may, at := e.health.mayStart(now)
-	if !may {
-		if !at.IsZero() {
-			e.timer.Reset(at.Sub(now))
-		}
-		return t, false, false
-	}
-	if t, ok = e.core.Next(now); !ok {
-		e.arm()
-		return t, false, false
-	}
-	probe = e.health.paused
-	e.health.probing = e.health.probing || probe
-	return t, probe, true
-}
-
 // finished lets the lane's next steps happen: more fetching, a commit.
 func (e *engine) finished(l *lane) {
-	e.survived(l)
 	e.resume()
-	if low, epoch, ok := e.core.Low(l.name); ok && epoch == l.epoch && low >= l.committed+commitStride {
+	if low, epoch, ok := e.core.Low(l.name); ok && epoch == l.epoch && low >= l.committed+e.stride {
 		select {
 		case e.kick <- struct{}{}:
 		default:
@@ -306,7 +256,7 @@ func (e *engine) resume() {
 // arm sets the timer to when a worker may have something to do. The lock is held.
 func (e *engine) arm() {
 	at, ok := e.core.Wake()
-	if e.health.paused {
+	if e.health.paused.Load() {
 		at, ok = e.health.probeAt, true
 	}
 	if ok {
@@ -377,7 +327,7 @@ func (e *engine) drain(workers *sync.WaitGroup) error {
 		return nil
 	}
 	e.mu.Lock()
-	e.halted = true
+	e.halted.Store(true)
 	for _, l := range e.lanes {
 		l.cancel()
 	}

@@ -2,6 +2,7 @@ package ampybus
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/backoff"
@@ -39,27 +40,27 @@ const (
 var probeBackoff = backoff.Policy{Base: 50 * time.Millisecond, Cap: 2 * time.Second}
 
 // health tells an outage from poison by what attempts do across keys. It is
-// guarded by the engine's lock.
+// guarded by the engine's lock, but for what is atomic: a worker whose attempt
+// succeeds while nothing is wrong takes no lock.
 type health struct {
-	successes uint64
-	failing   map[string]struct{} // keys whose first attempt failed since the last success
-	inRow     int                 // failed attempts since the last success
-	paused    bool
-	probing   bool // the one attempt of a paused consumer runs
-	probes    int
-	probeAt   time.Time
+	successes atomic.Uint64
+	troubled  atomic.Bool // something failed since the last success
+	paused    atomic.Bool
+
+	failing map[string]struct{} // keys whose first attempt failed since the last success
+	inRow   int                 // failed attempts since the last success
+	probing bool                // the one attempt of a paused consumer runs
+	probes  int
+	probeAt time.Time
 }
 
-// succeeded reports whether a pause ended with it.
-func (h *health) succeeded() bool {
-	h.successes++
-	if h.inRow > 0 {
-		h.inRow = 0
-		clear(h.failing)
-	}
-	resumed := h.paused
-	h.paused, h.probes = false, 0
-	return resumed
+// recovered takes a success after failures, and reports whether a pause ended
+// with it.
+func (h *health) recovered() bool {
+	h.inRow, h.probes = 0, 0
+	clear(h.failing)
+	h.troubled.Store(false)
+	return h.paused.Swap(false)
 }
 
 // failed takes a failed attempt and reports whether a pause began with it.
@@ -71,7 +72,8 @@ func (h *health) failed(key string, fresh bool, err error, now time.Time) bool {
 		h.failing[key] = struct{}{}
 	}
 	h.inRow++
-	if h.paused {
+	h.troubled.Store(true)
+	if h.paused.Load() {
 		h.probes++
 		h.probeAt = now.Add(probeBackoff.Wait(h.probes, globalRand{}))
 		return false
@@ -80,7 +82,8 @@ func (h *health) failed(key string, fresh bool, err error, now time.Time) bool {
 	if !errors.As(err, &marked) && !h.outage() {
 		return false
 	}
-	h.paused, h.probes = true, 1
+	h.paused.Store(true)
+	h.probes = 1
 	h.probeAt = now.Add(probeBackoff.Wait(1, globalRand{}))
 	return true
 }
@@ -92,14 +95,14 @@ func (h *health) outage() bool {
 // blames reports whether a message first tried at the given count of successes
 // may be called poison: other keys have succeeded since, or none else fails.
 func (h *health) blames(since uint64) bool {
-	return !h.paused && (h.successes > since || len(h.failing) < outageKeys)
+	return !h.paused.Load() && (h.successes.Load() > since || len(h.failing) < outageKeys)
 }
 
 // mayStart reports whether a worker may start an attempt now, and when to ask
 // again (zero: when something changes).
 func (h *health) mayStart(now time.Time) (ok bool, at time.Time) {
 	switch {
-	case !h.paused:
+	case !h.paused.Load():
 		return true, time.Time{}
 	case h.probing:
 		return false, time.Time{}

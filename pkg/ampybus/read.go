@@ -92,7 +92,7 @@ func (b *Bus) drainReader(ctx context.Context, rd driver.Reader, r Range, yield 
 			return
 		}
 		for i := range ds {
-			m, err := b.message(ctx, ds[i])
+			m, err := b.message(ctx, &ds[i])
 			if len(keys) > 0 && !keys[m.Headers.PartitionKey] {
 				continue
 			}
@@ -107,10 +107,10 @@ func (b *Bus) drainReader(ctx context.Context, rd driver.Reader, r Range, yield 
 }
 
 // message decodes and verifies one record outside of any group.
-func (b *Bus) message(ctx context.Context, d driver.Delivery) (*Message, error) {
-	h, lints, err := DecodeHeaders(d.Headers)
-	m := newMessage(d, h, lints)
-	if err == nil {
+func (b *Bus) message(ctx context.Context, d *driver.Delivery) (*Message, error) {
+	m := newMessage(d)
+	var err error
+	if m.Lints, err = decodeHeaders(d.Headers, &m.Headers); err == nil {
 		err = b.unpack(ctx, m)
 	}
 	if err != nil {

@@ -9,8 +9,7 @@ import (
 // blob. An error with a Reason is the message's own fault.
 func (b *Bus) unpack(ctx context.Context, m *Message) error {
 	h := &m.Headers
-	e := Envelope{Topic: m.Topic, Headers: *h}
-	if err := e.ValidateRead(); err != nil {
+	if err := checkRead(m.Topic, h); err != nil {
 		return err
 	}
 	payload := m.Record.Value

@@ -39,17 +39,27 @@ func (e *Envelope) check(r role) error {
 	if policy != nil {
 		c.agreement(e.Topic, h, t, policy)
 	}
-	if r != asReader {
-		c.identity(h)
-		c.schema(h)
-		c.content(h)
-		c.texts(h)
-		c.numbers(h)
-		c.extra(h.Extra)
-		c.sizes(h, len(e.Payload))
-	}
+	c.identity(h)
+	c.schema(h)
+	c.content(h)
+	c.texts(h)
+	c.numbers(h)
+	c.extra(h.Extra)
+	c.sizes(h, len(e.Payload))
 	if r == asApplication {
 		c.personal(h, policy)
+	}
+	return errors.Join(c.errs...)
+}
+
+// checkRead is ValidateRead without an Envelope.
+func checkRead(topic string, h *Headers) error {
+	c := checker{role: asReader}
+	if t, policy := c.topic(topic); policy != nil {
+		c.agreement(topic, h, t, policy)
+	}
+	if len(c.errs) == 0 {
+		return nil
 	}
 	return errors.Join(c.errs...)
 }

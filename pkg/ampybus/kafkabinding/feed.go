@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// pollRecords bounds one step of a feed.
-	pollRecords = 2000
 	// fetchWait is how long a broker holds a request back that has nothing.
 	fetchWait = 500 * time.Millisecond
 	// fetchBytes and partitionBytes bound what the client reads ahead, with the
@@ -41,6 +39,7 @@ type feed struct {
 	cl    *kgo.Client
 	lanes map[place]*lane // what is read for a group; the polling goroutine's own
 
+	bell   chan struct{} // a token: look again whether to poll
 	mu     sync.Mutex
 	orders []func()
 	wake   context.CancelFunc // of the poll that is waiting
@@ -63,7 +62,7 @@ func newFeed(c Config, opts ...kgo.Opt) (*feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
-	return &feed{cl: cl, lanes: make(map[place]*lane)}, nil
+	return &feed{cl: cl, lanes: make(map[place]*lane), bell: make(chan struct{}, 1)}, nil
 }
 
 // order leaves f to the goroutine that polls, and interrupts its waiting.
@@ -74,31 +73,58 @@ func (fd *feed) order(f func()) {
 	if fd.wake != nil {
 		fd.wake()
 	}
+	fd.ring()
 }
 
-// poll carries out orders and waits for records. It returns when ctx ends, too.
-func (fd *feed) poll(ctx context.Context) kgo.Fetches {
+// ring makes a poll that waits for hunger ask again.
+func (fd *feed) ring() { token(fd.bell) }
+
+// poll carries out orders and, once there is hunger, waits for records; then it
+// takes all that the client has read ahead. It returns when ctx ends, too.
+func (fd *feed) poll(ctx context.Context, hungry func() bool) kgo.Fetches {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for {
-		fd.mu.Lock()
-		orders := fd.orders
-		fd.orders = nil
-		if len(orders) == 0 {
-			fd.wake = cancel
-			fd.mu.Unlock()
+		fd.obey()
+		if !hungry() {
+			select {
+			case <-fd.bell:
+			case <-ctx.Done():
+				return nil
+			}
+			continue
+		}
+		if fd.listens(cancel) {
 			break
 		}
-		fd.mu.Unlock()
-		for _, f := range orders {
-			f()
-		}
 	}
-	fs := fd.cl.PollRecords(ctx, pollRecords)
+	fs := fd.cl.PollFetches(ctx)
 	fd.mu.Lock()
 	fd.wake = nil
 	fd.mu.Unlock()
 	return fs
+}
+
+// obey carries out what others left.
+func (fd *feed) obey() {
+	fd.mu.Lock()
+	orders := fd.orders
+	fd.orders = nil
+	fd.mu.Unlock()
+	for _, f := range orders {
+		f()
+	}
+}
+
+// listens lets the next order call wake; false when there is one already.
+func (fd *feed) listens(wake context.CancelFunc) bool {
+	fd.mu.Lock()
+	defer fd.mu.Unlock()
+	if len(fd.orders) > 0 {
+		return false
+	}
+	fd.wake = wake
+	return true
 }
 
 // start begins at an offset; a start of what is read already begins anew.

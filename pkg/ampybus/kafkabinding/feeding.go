@@ -17,16 +17,39 @@ import (
 func (s *source) fetch() {
 	feeding := s.feed.lanes
 	for s.ctx.Err() == nil {
-		fs := s.feed.poll(s.ctx)
+		fs := s.feed.poll(s.ctx, s.hungry)
 		for _, f := range fs.Errors() {
 			s.fetchFailed(feeding[place{f.Topic, f.Partition}], f.Err)
 		}
 		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 			if l := feeding[place{fp.Topic, fp.Partition}]; l != nil && len(fp.Records) > 0 {
-				s.bring(l, fp.Records)
+				s.bring(l, fp.Records, fp.HighWatermark)
 			}
 		})
 	}
+}
+
+// hungry reports whether to fetch more: when all lanes together hold little, or
+// when one that could go on holds nothing. A lane that has come to the end of
+// its log has a claim only while no other could go on either.
+func (s *source) hungry() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	records, bytes, busy, idle := 0, 0, false, false
+	for _, l := range s.lanes {
+		records += len(l.ahead)
+		bytes += l.bytes
+		switch {
+		case l.paused || l.draining || l.held:
+		case len(l.ahead) > 0 || len(l.ready) > 0 || l.opening:
+			busy = true
+		case !l.caughtUp:
+			return true
+		default:
+			idle = true
+		}
+	}
+	return records < aheadRecords && bytes < aheadBytes || idle && !busy
 }
 
 // feedLane, unfeed and flow are orders to the feed.
@@ -54,35 +77,54 @@ func (s *source) flow(l *lane) {
 	}
 }
 
-// bring adds records of one partition to its lane. Those that the group's
-// pattern does not match only move the position.
-func (s *source) bring(l *lane, rs []*kgo.Record) {
-	steps := make([]step, 0, len(rs))
-	bytes := 0
-	for _, r := range rs {
-		if r.Attrs.IsControl() {
-			continue
-		}
-		d := decode(r, l.name)
-		if !s.p.wants(d.Topic) {
-			continue
-		}
-		steps = append(steps, step{Delivery: d})
-		bytes += len(d.Value)
-	}
+// bring adds records of one partition, whose log ends at the given offset, to
+// its lane.
+func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.gone {
 		return
 	}
-	l.fetched = uint64(rs[len(rs)-1].Offset) + 1
-	l.ahead = append(l.ahead, steps...)
-	l.bytes += bytes
 	if !l.held && l.full() {
 		l.held = true
 		s.feed.pause(l.place, true)
 	}
+	for _, r := range rs {
+		if !r.Attrs.IsControl() {
+			l.ahead = append(l.ahead, step{rec: r})
+			l.bytes += len(r.Value)
+		}
+	}
+	next := rs[len(rs)-1].Offset + 1
+	l.fetched, l.caughtUp = uint64(next), next >= end
 	s.wakes()
+}
+
+// decode makes deliveries of what comes next on a lane. Records that the
+// group's pattern does not match only move the position. The lock is held, but
+// not while it works.
+func (s *source) decode(l *lane) {
+	for len(l.ready) == 0 && !l.waits() {
+		n := l.records()
+		if n == 0 {
+			return // a gap
+		}
+		steps := l.take(n)
+		l.opening = true
+		s.mu.Unlock()
+		ready := make([]driver.Delivery, 0, n)
+		for i := range steps {
+			if d := decode(steps[i].rec, l.name); s.p.wants(d.Topic) {
+				ready = append(ready, d)
+			}
+		}
+		clear(steps)
+		s.mu.Lock()
+		if l.opening = false; l.gone {
+			return
+		}
+		l.ready = ready
+	}
 }
 
 // fetchFailed deals with a partition that cannot be read, or with the feed as a

@@ -76,7 +76,7 @@ func underFoot(t *testing.T, b *broker, next uint64) {
 	}
 	defer fd.close()
 	fd.start(place{"ampy.dev.orders.v1", 0}, next)
-	fs := fd.poll(t.Context())
+	fs := fd.poll(t.Context(), func() bool { return true })
 	for _, f := range fs.Errors() {
 		if isOutOfRange(f.Err) {
 			return

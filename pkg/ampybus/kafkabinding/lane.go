@@ -4,6 +4,8 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -11,10 +13,13 @@ const (
 	// eventRecords bounds the records of one event, so that a receiver can stop
 	// in time when its own limits are reached.
 	eventRecords = 256
-	// aheadRecords and aheadBytes bound what a lane holds that nobody has
-	// received: above them its partition is paused, below half it resumes.
-	aheadRecords = 4 * eventRecords
-	aheadBytes   = 4 << 20
+	// aheadRecords and aheadBytes of all lanes, fetched and not received, are
+	// enough to work on while the next fetch is under way. A lane that alone
+	// holds as much and is fetched again, because others starve, is paused at
+	// the client, which then throws away what it has read ahead for it; below
+	// half of that it resumes.
+	aheadRecords = 4096
+	aheadBytes   = 8 << 20
 )
 
 // lane is a partition in the time in which this member owns it. The source's
@@ -25,71 +30,91 @@ type lane struct {
 	writing sync.Mutex // one commit at a time
 	claim   claim
 
-	committed uint64 // everything below is finished
-	fetched   uint64 // position behind what the feed has brought
-	ahead     []step // what the member has not received
-	bytes     int
-	out       []uint64 // positions received and not committed, rising
-	held      bool     // the feed is paused
-	asking    bool     // for the bounds of a gap
+	committed uint64            // everything below is finished
+	fetched   uint64            // position behind what the feed has brought
+	ready     []driver.Delivery // decoded, and next to be received
+	opening   bool              // records are being decoded: neither ready nor ahead
+	ahead     []step            // what comes behind that
+	bytes     int               // of ahead
+	caughtUp  bool              // with the log, when it was last fetched
+	out       []uint64          // positions received and not committed, rising
+	held      bool              // the feed is paused
+	asking    bool              // for the bounds of a gap
 	paused    bool
 	draining  bool
 	gone      bool // nothing can be committed any more
 }
 
-// step is a record or a gap that comes next on a lane.
+// step is a record or a gap that comes next on a lane. Records wait as the
+// client made them: what is decoded is several times as large.
 type step struct {
-	driver.Delivery
-	gapFrom, gapTo uint64 // gapTo 0: a record
+	rec            *kgo.Record // nil: a gap
+	gapFrom, gapTo uint64
 }
 
 func (l *lane) event(kind driver.EventKind) driver.Event {
 	return driver.Event{Kind: kind, Lane: l.name, Epoch: l.claim.epoch}
 }
 
+// waits reports that the lane has nothing for the member now.
+func (l *lane) waits() bool {
+	return l.paused || l.draining || l.gone || len(l.ready) == 0 && len(l.ahead) == 0
+}
+
 // offer is the lane's next gap or records, at most up to maxSpan of them
 // without a commit; n is how many steps it is.
 func (l *lane) offer(maxSpan int) (ev driver.Event, n int) {
-	if l.paused || l.draining || l.gone || len(l.ahead) == 0 {
+	if l.waits() {
 		return ev, 0
 	}
-	if s := &l.ahead[0]; s.gapTo > 0 {
+	if len(l.ready) == 0 {
 		ev = l.event(driver.Gap)
-		ev.From, ev.To = s.gapFrom, s.gapTo
+		ev.From, ev.To = l.ahead[0].gapFrom, l.ahead[0].gapTo
 		return ev, 1
 	}
 	ev = l.event(driver.Records)
-	limit := min(len(l.ahead), eventRecords, maxSpan-len(l.out))
-	for n < limit && l.ahead[n].gapTo == 0 {
-		n++
-	}
-	if n <= 0 {
+	if n = min(len(l.ready), maxSpan-len(l.out)); n <= 0 {
 		return ev, 0
 	}
-	ev.Records = make([]driver.Delivery, n)
-	for i := range ev.Records {
-		ev.Records[i] = l.ahead[i].Delivery
-	}
+	ev.Records = l.ready[:n:n]
 	return ev, n
 }
 
 // received notes that the member has the next n steps.
 func (l *lane) received(n int) {
-	for i := range l.ahead[:n] {
-		s := &l.ahead[i]
-		if s.gapTo > 0 {
-			l.out = append(l.out, s.gapTo-1) // the member decides when it is behind it
-			continue
-		}
-		l.bytes -= len(s.Value)
-		if s.Pos >= l.committed {
-			l.out = append(l.out, s.Pos)
+	if len(l.ready) == 0 { // a gap: the member decides when it is behind it
+		l.out = append(l.out, l.take(n)[0].gapTo-1)
+		return
+	}
+	for i := range l.ready[:n] {
+		if pos := l.ready[i].Pos; pos >= l.committed {
+			l.out = append(l.out, pos)
 		}
 	}
-	clear(l.ahead[:n])
+	l.ready = l.ready[n:]
+}
+
+// take takes the first n of what is ahead.
+func (l *lane) take(n int) []step {
+	taken := l.ahead[:n]
+	for _, s := range taken {
+		if s.rec != nil {
+			l.bytes -= len(s.rec.Value)
+		}
+	}
 	if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
 		l.ahead = nil
 	}
+	return taken
+}
+
+// records counts the records, up to a gap, that can be decoded together.
+func (l *lane) records() int {
+	n := 0
+	for n < min(len(l.ahead), eventRecords) && l.ahead[n].rec != nil {
+		n++
+	}
+	return n
 }
 
 // finished notes a commit.
@@ -102,7 +127,7 @@ func (l *lane) finished(low uint64) {
 // beyond extends a finished prefix over what was brought and passed over: the
 // records that the group's pattern does not match.
 func (l *lane) beyond(low uint64) uint64 {
-	if len(l.ahead) > 0 || len(l.out) > 0 && l.out[len(l.out)-1] >= low {
+	if len(l.ahead) > 0 || l.opening || len(l.ready) > 0 || len(l.out) > 0 && l.out[len(l.out)-1] >= low {
 		return low
 	}
 	return max(low, l.fetched)

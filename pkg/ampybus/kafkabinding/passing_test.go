@@ -3,33 +3,39 @@ package kafkabinding
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 // A lane's position is moved over records that nobody wants, and over nothing
 // that the member has, or is to have, and has not finished.
 func TestOnlyWhatNobodyWantsIsPassedOver(t *testing.T) {
-	record := step{Delivery: driver.Delivery{Pos: 5}}
+	record := step{rec: &kgo.Record{Offset: 5}}
+	ready := []driver.Delivery{{Pos: 5}}
 	gap := step{gapFrom: 4, gapTo: 6}
 	for _, c := range []struct {
 		name     string
-		ahead    []step
+		lane     *lane
 		received bool
 		low      uint64
 		want     uint64
 	}{
-		{"nothing was wanted", nil, false, 3, 10},
-		{"a record waits for the member", []step{record}, false, 3, 3},
-		{"the member has a record", []step{record}, true, 3, 3},
-		{"the member has a record, and finished what is below", []step{record}, true, 5, 5},
-		{"the member finished its record", []step{record}, true, 6, 10},
-		{"a gap waits for the member", []step{gap}, false, 3, 3},
-		{"the member was told of a gap", []step{gap}, true, 3, 3},
-		{"the member is behind the gap", []step{gap}, true, 6, 10},
+		{"nothing was wanted", &lane{}, false, 3, 10},
+		{"a record waits to be decoded", &lane{ahead: []step{record}}, false, 3, 3},
+		{"a record is being decoded", &lane{opening: true}, false, 3, 3},
+		{"a record waits for the member", &lane{ready: ready}, false, 3, 3},
+		{"the member has a record", &lane{ready: ready}, true, 3, 3},
+		{"the member has a record, and finished what is below", &lane{ready: ready}, true, 5, 5},
+		{"the member finished its record", &lane{ready: ready}, true, 6, 10},
+		{"a gap waits for the member", &lane{ahead: []step{gap}}, false, 3, 3},
+		{"the member was told of a gap", &lane{ahead: []step{gap}}, true, 3, 3},
+		{"the member is behind the gap", &lane{ahead: []step{gap}}, true, 6, 10},
 	} {
-		l := &lane{committed: 3, fetched: 10, ahead: c.ahead}
+		l := c.lane
+		l.committed, l.fetched = 3, 10
 		if c.received {
-			l.received(len(c.ahead))
+			l.received(1)
 		}
 		if got := l.beyond(c.low); got != c.want {
 			t.Errorf("%s: finished below %d, committed below %d, want %d", c.name, c.low, got, c.want)

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// readAhead bounds the records of one partition that wait to be merged.
+	// readAhead bounds the records of one partition that wait to be merged,
+	// but for the last fetch.
 	readAhead = 4096
 	// nextRecords bounds what one Next returns.
 	nextRecords = 1024
@@ -279,7 +280,7 @@ func (r *reader) fill(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
-	fs := r.feed.poll(ctx)
+	fs := r.feed.poll(ctx, func() bool { return true })
 	fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 		if k := r.tracks[place{fp.Topic, fp.Partition}]; k != nil {
 			r.take(k, fp.Records)
@@ -296,8 +297,13 @@ func (r *reader) fill(ctx context.Context) {
 	r.repair(ctx)
 }
 
-// take adds records of one partition to its track.
+// take adds records of one partition to its track. One that holds plenty and is
+// fetched again, because another has nothing, is paused.
 func (r *reader) take(k *track, rs []*kgo.Record) {
+	if !k.paused && len(k.head) >= readAhead {
+		k.paused = true
+		r.feed.pause(k.place, true)
+	}
 	for _, rec := range rs {
 		pos := uint64(rec.Offset)
 		if pos >= k.end {
@@ -313,12 +319,8 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 			k.head = append(k.head, d)
 		}
 	}
-	switch {
-	case k.next >= k.end:
+	if k.next >= k.end {
 		r.feed.stop(k.place)
-	case !k.paused && len(k.head) >= readAhead:
-		k.paused = true
-		r.feed.pause(k.place, true)
 	}
 }
 

@@ -268,6 +268,7 @@ func (s *source) next() offer {
 	owned := s.owned()
 	for i := range owned {
 		l := owned[(s.turn+i)%len(owned)]
+		s.decode(l)
 		if ev, n := l.offer(s.c.MaxSpan); n > 0 {
 			s.turn += i + 1
 			return offer{set: true, event: ev, version: s.version, lane: l, steps: n}
@@ -296,6 +297,7 @@ func (s *source) received(o offer) {
 		l := o.lane
 		s.feed.order(func() { s.flow(l) })
 	}
+	s.feed.ring()
 }
 
 // owned lists the lanes by name. The lock is held.
@@ -356,6 +358,7 @@ func (s *source) Pause(name string, on bool) {
 	if l := s.names[name]; l != nil {
 		l.paused = on
 		s.revise()
+		s.feed.ring()
 	}
 }
 
