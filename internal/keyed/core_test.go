@@ -426,3 +426,42 @@ func TestBlockedLaneLeavesRoomForOthers(t *testing.T) {
 		})
 	}
 }
+
+func TestATaskThatIsGivenBackRunsAsIfItHadNotBeenHandedOut(t *testing.T) {
+	c := newCore(keyed.Config{})
+	add(t, c, 1, "k")
+	add(t, c, 2, "k")
+	add(t, c, 3, "other")
+	first := next(t, c, t0, 1)
+	other := next(t, c, t0, 3)
+	none(t, c, t0) // the key of a task in hand waits
+	c.Return(first, t0.Add(time.Minute))
+	c.Return(first, t0.Add(time.Minute)) // a second word is void
+	c.Finish(first, done, t0.Add(time.Minute))
+	low(t, c, 1)
+	again := next(t, c, t0.Add(time.Hour), 1)
+	none(t, c, t0.Add(time.Hour))
+	if again.Attempt != 1 || !again.FirstTried.Equal(t0.Add(time.Hour)) {
+		t.Errorf("attempt %d since %v, want the first, since now", again.Attempt, again.FirstTried)
+	}
+	c.Finish(again, done, t0.Add(time.Hour))
+	c.Finish(other, done, t0.Add(time.Hour))
+	low(t, c, 2)
+}
+
+func TestATaskGivenBackOnALaneThatIsGoneOrLeavesRunsNoMore(t *testing.T) {
+	for name, leave := range map[string]func(*keyed.Core[string]){
+		"revoked":  func(c *keyed.Core[string]) { c.Revoke("a") },
+		"draining": func(c *keyed.Core[string]) { c.Drain("a") },
+	} {
+		c := newCore(keyed.Config{})
+		add(t, c, 1, "k")
+		task := next(t, c, t0, 1)
+		leave(c)
+		c.Return(task, t0)
+		none(t, c, t0)
+		if s := c.Stats(); s.Running != 0 || s.Items != 0 || s.Keys != 0 {
+			t.Errorf("%s: the core still holds %+v", name, s)
+		}
+	}
+}

@@ -125,14 +125,18 @@ func (c *Core[T]) Return(t Task[T], now time.Time) {
 	if n == nil || n.turn != t.turn {
 		return
 	}
-	if l := n.key.lane; l.owned && n.epoch == l.epoch && !l.draining {
-		n.attempt--
-		n.uncounted = true
-		c.release(n)
-		c.wake(n.key)
+	k := n.key
+	if !k.lane.owned || n.epoch != k.lane.epoch || k.lane.draining {
+		c.Finish(t, Verdict{Outcome: Retry, Uncounted: true}, now)
 		return
 	}
-	c.Finish(t, Verdict{Outcome: Retry, Uncounted: true}, now)
+	c.release(n)
+	n.attempt--
+	n.uncounted = true
+	if _, parked := c.parked[k.name]; t.Parked && !parked {
+		n.attempt = 0 // released meanwhile: the handler has not seen it yet
+	}
+	c.wake(k)
 }
 
 // release ends a task of n; who calls it says what becomes of the item.

@@ -25,7 +25,8 @@ type work struct {
 type phase int
 
 const (
-	phHandle phase = iota // check for duplicates, run the handler, write the effect
+	phHand   phase = iota // wait in the hand of a worker, who may give it back
+	phHandle              // check for duplicates, run the handler, write the effect
 	phLetter              // store the dead letter
 	phMark                // mark it, and park the key
 	phFinish              // tell the core
@@ -55,6 +56,11 @@ func (m *member) next() bool {
 func (m *member) step(i int) {
 	r := m.tasks[i]
 	switch r.phase {
+	case phHand:
+		if r.phase = phHandle; m.w.chance(6) {
+			m.tasks = append(m.tasks[:i:i], m.tasks[i+1:]...)
+			m.giveBack(r)
+		}
 	case phHandle:
 		m.handle(r)
 	case phLetter:
@@ -68,6 +74,17 @@ func (m *member) step(i int) {
 }
 
 func (r *attempt) end(v keyed.Verdict) { r.verdict, r.phase = v, phFinish }
+
+// giveBack returns a task that has not begun.
+func (m *member) giveBack(r *attempt) {
+	m.w.count[returned]++
+	r.task.Value.uncounted = true
+	m.core.Return(r.task, m.w.now)
+	if m.w.chance(4) {
+		m.core.Finish(r.task, done, m.w.now) // a word on a task that was given back counts for nothing
+	}
+	m.w.tracef("member %d gives %s back", m.id, r.task.Value.rec.id())
+}
 
 func (m *member) handle(r *attempt) {
 	wk := r.task.Value

@@ -32,6 +32,7 @@ const (
 	releases
 	retries
 	uncounted
+	returned
 	refusedAdds
 	deduped
 	pausedItems
@@ -58,6 +59,7 @@ var counterNames = [nCounters]string{
 	lostLetterAcks: "lost letter acks",
 	dlqRefused:     "dlq refused",
 	letters:        "letters",
+	returned:       "returned",
 	dead:           "dead",
 	parkedDead:     "parked dead",
 	releases:       "releases",
@@ -108,6 +110,7 @@ var demanded = counts{
 	parkedDead:     100,
 	releases:       50,
 	retries:        400,
+	returned:       400,
 	uncounted:      200,
 	refusedAdds:    2000,
 	deduped:        3000,
