@@ -35,7 +35,9 @@ func RunEndToEnd(ctx context.Context, name string, c Client, l Load) (*Result, e
 	e.wait(ctx, sent.Published)
 	sent.Took, sent.used = time.Since(began), costNow().since(used)
 	quit()
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return e.result(sent), nil
 }
 

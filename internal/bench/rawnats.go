@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,8 +13,12 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
 
-// rawPending is as many unacknowledged messages as the bus allows itself.
-const rawPending = 4096
+const (
+	// rawPending is as many unacknowledged messages as the bus allows itself.
+	rawPending = 4096
+	// rawStall is how long a publish waits for room, as on the bus.
+	rawStall = time.Minute
+)
 
 // RawNATS uses the client library alone, as somebody would without the bus: the
 // same headers and ids, pipelined, no validation, no order per key and no retry.
@@ -85,7 +90,7 @@ func (r *RawNATS) Publish(e ampybus.Envelope, done func(error)) {
 	r.mu.Lock()
 	r.done[m] = done
 	r.mu.Unlock()
-	if _, err := r.js.PublishMsgAsync(m); err != nil {
+	if _, err := r.js.PublishMsgAsync(m, jetstream.WithStallWait(rawStall)); err != nil {
 		r.settle(m, err)
 	}
 }
