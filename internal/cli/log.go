@@ -21,6 +21,9 @@ type logObserver struct{ log *slog.Logger }
 
 // Published implements ampybus.Observer.
 func (l logObserver) Published(e ampybus.PublishEvent) {
+	if !l.log.Enabled(context.Background(), slog.LevelDebug) {
+		return // before anything is made for the line
+	}
 	args := []any{
 		"message_id", e.MessageID, "topic", e.Topic, "producer", e.Producer,
 		"bytes", e.Bytes, "attempts", e.Attempts, "duplicate", e.Duplicate, "latency_ms", e.Took.Milliseconds(),
@@ -33,16 +36,19 @@ func (l logObserver) Published(e ampybus.PublishEvent) {
 
 // Consumed implements ampybus.Observer.
 func (l logObserver) Consumed(e ampybus.ConsumeEvent) {
+	level := slog.LevelDebug
+	if e.Result == ampybus.ResultDead {
+		level = slog.LevelWarn
+	}
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
 	args := []any{
 		"message_id", e.Message.Headers.MessageID, "trace_id", e.Message.Headers.Trace.TraceIDString(),
 		"topic", e.Message.Topic, "consumer", e.Group, "result", string(e.Result), "latency_ms", e.Latency.Milliseconds(),
 	}
 	if e.Err != nil {
 		args = append(args, "reason", e.Reason, "err", e.Err.Error())
-	}
-	level := slog.LevelDebug
-	if e.Result == ampybus.ResultDead {
-		level = slog.LevelWarn
 	}
 	l.log.Log(context.Background(), level, "consumed", args...)
 }

@@ -86,7 +86,19 @@ func (b *budget) put(size int) {
 	b.checkEmpty()
 }
 
+// roomPart of the limits must be free before a waiter is woken: who hands over
+// more than the broker takes is then woken once for many messages, not once for
+// each.
+const roomPart = 16
+
+func (b *budget) roomy() bool {
+	return b.items <= b.maxItems-b.maxItems/roomPart && b.bytes <= b.maxBytes-b.maxBytes/roomPart
+}
+
 func (b *budget) grant() {
+	if b.items > 0 && !b.roomy() {
+		return
+	}
 	for len(b.waiters) > 0 && b.fits(b.waiters[0].size) {
 		w := b.waiters[0]
 		b.waiters = b.waiters[1:]

@@ -25,11 +25,14 @@ const (
 // another process stores while this one runs is not seen here.
 type idTable struct {
 	mu      sync.Mutex
-	pending map[idKey]*pendingID
-	stored  map[idKey]uint64 // partition and offset
-	ring    []idKey          // of stored, oldest at turn
+	places  map[idKey]uint64   // partition and offset of what is stored, or underWay
+	waiting map[idKey][]waiter // for records that are under way
+	ring    []idKey            // of what is stored, oldest at turn
 	turn    int
 }
+
+// underWay is no place: offsets have fewer bits.
+const underWay = ^uint64(0)
 
 // idKey is 128 bits of an ID, hashed with seeds of the process: two that
 // collide are less likely than a broken disk.
@@ -41,70 +44,78 @@ func keyOf(id string) idKey {
 	return idKey{maphash.String(idSeeds[0], id), maphash.String(idSeeds[1], id)}
 }
 
-// pendingID is a record under way, and who waits for it.
-type pendingID struct {
-	key     idKey
-	first   waiter
-	waiting []waiter
-}
-
+// waiter is a record whose outcome is that of another one with its ID.
 type waiter struct {
 	p *publication
 	i int
 }
 
 func newIDTable() *idTable {
-	return &idTable{pending: make(map[idKey]*pendingID), stored: make(map[idKey]uint64)}
+	return &idTable{places: make(map[idKey]uint64), waiting: make(map[idKey][]waiter)}
 }
 
-// begin notes that record i of p is to be stored. Where it is stored already,
-// known is its outcome; where it is under way, id is nil and p gets the outcome
-// of that one.
-func (t *idTable) begin(id string, p *publication, i int) (_ *pendingID, known driver.Outcome, isKnown bool) {
-	key := keyOf(id)
+// What begin finds.
+type idState int
+
+const (
+	idNew    idState = iota // it is to be sent, and finish called
+	idStored                // the outcome is known
+	idWaits                 // who sends it settles this one too
+)
+
+// begin notes that record i of p is to be stored. Where it is stored already, o
+// is its outcome but for the log.
+func (t *idTable) begin(key idKey, p *publication, i int) (o driver.Outcome, state idState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if place, ok := t.stored[key]; ok {
-		return nil, driver.Outcome{Duplicate: true, Pos: place}, true
+	place, known := t.places[key]
+	switch {
+	case !known:
+		t.places[key] = underWay
+		return o, idNew
+	case place == underWay:
+		t.waiting[key] = append(t.waiting[key], waiter{p, i})
+		return o, idWaits
 	}
-	if pid := t.pending[key]; pid != nil {
-		pid.waiting = append(pid.waiting, waiter{p, i})
-		return nil, driver.Outcome{}, false
-	}
-	pid := &pendingID{key: key, first: waiter{p, i}}
-	t.pending[key] = pid
-	return pid, driver.Outcome{}, false
+	return driver.Outcome{Duplicate: true, Pos: place}, idStored
 }
 
 // finish ends what begin began, and returns those who wait for the outcome.
-func (t *idTable) finish(pid *pendingID, r *kgo.Record, err error) []waiter {
+func (t *idTable) finish(key idKey, r *kgo.Record, err error) []waiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.pending, pid.key)
-	if err == nil {
-		t.remember(pid.key, r.Partition, r.Offset)
+	if err != nil {
+		delete(t.places, key)
+	} else {
+		t.remember(key, r.Partition, r.Offset)
 	}
-	return append([]waiter{pid.first}, pid.waiting...)
+	if len(t.waiting) == 0 {
+		return nil
+	}
+	ws := t.waiting[key]
+	delete(t.waiting, key)
+	return ws
 }
 
-// learn notes an ID found in the log.
+// learn notes an ID found in the log. The first place of an ID counts.
 func (t *idTable) learn(id string, partition int32, offset int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.remember(keyOf(id), partition, offset)
+	key := keyOf(id)
+	if _, known := t.places[key]; !known {
+		t.remember(key, partition, offset)
+	}
 }
 
-// remember keeps the first place of an ID. The lock is held.
+// remember keeps the place of an ID, and forgets the oldest over the limit. The
+// lock is held.
 func (t *idTable) remember(key idKey, partition int32, offset int64) {
-	if _, ok := t.stored[key]; ok {
-		return
-	}
-	t.stored[key] = uint64(partition)<<offsetBits | uint64(offset)
+	t.places[key] = uint64(partition)<<offsetBits | uint64(offset)
 	if len(t.ring) < maxIDs {
 		t.ring = append(t.ring, key)
 		return
 	}
-	delete(t.stored, t.ring[t.turn])
+	delete(t.places, t.ring[t.turn])
 	t.ring[t.turn] = key
 	t.turn = (t.turn + 1) % maxIDs
 }

@@ -144,15 +144,17 @@ func (p *publication) together(kt *kafkaTopic, i, j int) bool {
 // sendOne hands over record j, unless its outcome is known.
 func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKnown bool) {
 	rec := &p.recs[j]
-	var id *pendingID
+	var id idKey
 	if rec.ID != "" {
-		if id, known, isKnown = kt.ids.begin(rec.ID, p, j); isKnown {
-			known.Log = logName(kt.name, int32(known.Pos>>offsetBits))
+		id = keyOf(rec.ID)
+		var state idState
+		switch known, state = kt.ids.begin(id, p, j); state {
+		case idStored:
+			known.Log = kt.log(int32(known.Pos >> offsetBits))
 			known.Pos &= 1<<offsetBits - 1
 			return known, true
-		}
-		if id == nil {
-			return known, false // it waits for the one that is under way
+		case idWaits:
+			return known, false
 		}
 	}
 	// Never the caller's context: one that ends would fail every record that
@@ -164,25 +166,26 @@ func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKn
 		_ = cancel
 	}
 	p.t.cl.TryProduce(ctx, encode(rec, kt.name), func(r *kgo.Record, err error) {
-		o := p.outcome(rec.Topic, r, err)
-		if id == nil {
+		o := outcome(kt, rec.Topic, r, err)
+		if rec.ID == "" {
 			p.result(j, o)
 			return
 		}
-		for n, w := range kt.ids.finish(id, r, err) {
-			repeated := o
-			repeated.Duplicate = n > 0 && err == nil
-			w.p.result(w.i, repeated)
+		waiting := kt.ids.finish(id, r, err)
+		p.result(j, o)
+		o.Duplicate = err == nil
+		for _, w := range waiting {
+			w.p.result(w.i, o)
 		}
 	})
 	return known, false
 }
 
-func (p *publication) outcome(topic string, r *kgo.Record, err error) driver.Outcome {
+func outcome(kt *kafkaTopic, topic string, r *kgo.Record, err error) driver.Outcome {
 	if err != nil {
 		return driver.Outcome{Err: produceError(topic, err)}
 	}
-	return driver.Outcome{Log: logName(r.Topic, r.Partition), Pos: uint64(r.Offset)}
+	return driver.Outcome{Log: kt.log(r.Partition), Pos: uint64(r.Offset)}
 }
 
 // result notes what became of record i, and settles all whose turn has come.

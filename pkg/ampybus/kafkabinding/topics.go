@@ -22,7 +22,18 @@ import (
 type kafkaTopic struct {
 	name      string
 	ids       *idTable
-	maxRecord int // bytes
+	maxRecord int      // bytes
+	logs      sync.Map // partition to the name of its log
+}
+
+// log is logName, made once for each partition.
+func (kt *kafkaTopic) log(partition int32) string {
+	if name, ok := kt.logs.Load(partition); ok {
+		return name.(string)
+	}
+	name := logName(kt.name, partition)
+	kt.logs.Store(partition, name)
+	return name
 }
 
 // topicTable knows the Kafka topics that exist. The first publish to each asks
