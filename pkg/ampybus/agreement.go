@@ -3,8 +3,9 @@ package ampybus
 import "strings"
 
 // agreement checks headers against the topic. A dead letter keeps the headers
-// of the record that it was, so there is nothing to agree with.
-func (c *checker) agreement(topic string, h *Headers, t Topic, p *Policy) {
+// of the record that it was, so there is nothing to agree with. schemaFits: that
+// the schema belongs on the topic is known.
+func (c *checker) agreement(topic string, h *Headers, t Topic, p *Policy, schemaFits bool) {
 	if p.Infrastructure {
 		return
 	}
@@ -14,7 +15,7 @@ func (c *checker) agreement(topic string, h *Headers, t Topic, p *Policy) {
 	if !h.DLQ.IsZero() {
 		c.coded("forged_dlq_header", firstDLQHeader(h.DLQ), "", "only the bus sets dlq_ headers, and only on dead letters", "remove it")
 	}
-	if isFullName(h.SchemaFQDN) {
+	if !schemaFits && isFullName(h.SchemaFQDN) {
 		c.schemaOnTopic(CanonicalSchema(h.SchemaFQDN), t)
 	}
 	if h.PartitionKey != "" && keyVerdictOf(p.KeyShape, t.Subtopic, h.PartitionKey) == keyMismatch {

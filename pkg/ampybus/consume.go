@@ -15,9 +15,10 @@ import (
 )
 
 // read makes the message of one delivery, with its headers decoded.
-func (it *item) read(d *driver.Delivery) {
+func (it *item) read(d *driver.Delivery, memo *headerMemo) {
 	it.m = newMessage(d)
-	it.m.Lints, it.fault = decodeHeaders(d.Headers, &it.m.Headers)
+	it.m.Lints, it.fault = decodeHeaders(d.Headers, &it.m.Headers, memo)
+	it.m.id = memo.id
 }
 
 // key is what orders the item. A record whose key cannot be read shares one
@@ -65,7 +66,7 @@ func newMessage(d *driver.Delivery) *Message {
 
 // process is one attempt on one message, from the core's hand-out to its
 // verdict. The order of its steps is a promise.
-func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
+func (e *engine) process(l *lane, t keyed.Task[*item], memo *topicMemo) keyed.Verdict {
 	it := t.Value
 	m := it.message(e, &t)
 	if it.dead != "" { // its dead letter could not be stored before
@@ -84,7 +85,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if cause != "" {
 		return e.bury(l, it, m, ReasonPredecessorDead+":"+cause)
 	}
-	if err := e.bus.unpack(l.ctx, m); err != nil {
+	if err := e.bus.unpack(l.ctx, m, memo); err != nil {
 		return e.refuse(l, it, t, m, err)
 	}
 	if e.c.Check != nil {
@@ -116,7 +117,8 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	start := time.Now()
 	e.begin(it, start)
 	err = e.handle(l.ctx, m)
-	took := time.Since(start)
+	end := time.Now()
+	took := end.Sub(start)
 	if err := e.mark(l.ctx, l, 0); err != nil {
 		e.notice(Notice{Kind: NoticeTrouble, Lane: l.name, Text: "the end of an attempt could not be marked", Err: err})
 	}
@@ -130,7 +132,7 @@ func (e *engine) process(l *lane, t keyed.Task[*item]) keyed.Verdict {
 	if redriven {
 		e.applied(t.Key, t.Lane)
 	}
-	e.consumed(m, ResultOK, "", took, nil)
+	e.observe(m, ResultOK, "", took, end, nil)
 	return keyed.Verdict{Outcome: keyed.Done}
 }
 
@@ -283,9 +285,14 @@ func (e *engine) retryBudget(topic string) Retry {
 }
 
 func (e *engine) consumed(m *Message, r Result, reason string, took time.Duration, err error) {
+	e.observe(m, r, reason, took, time.Now(), err)
+}
+
+// observe is consumed for who has looked at the clock.
+func (e *engine) observe(m *Message, r Result, reason string, took time.Duration, now time.Time, err error) {
 	ev := ConsumeEvent{Group: e.c.Group, Message: m, Result: r, Reason: reason, Took: took, Err: err}
 	if !m.Headers.ProducedAt.IsZero() {
-		ev.Latency = time.Since(m.Headers.ProducedAt) - took
+		ev.Latency = now.Sub(m.Headers.ProducedAt) - took
 	}
 	e.bus.opts.Observer.Consumed(ev)
 }

@@ -29,19 +29,26 @@ const (
 // Envelope.ValidateRead's.
 func DecodeHeaders(hs []driver.Header) (Headers, []string, error) {
 	var h Headers
-	lints, err := decodeHeaders(hs, &h)
+	var m headerMemo
+	lints, err := decodeHeaders(hs, &h, &m)
 	return h, lints, err
 }
 
-// decodeHeaders is DecodeHeaders into h, which is zero.
-func decodeHeaders(hs []driver.Header, h *Headers) (lints []string, err error) {
+// decodeHeaders is DecodeHeaders into h, which is zero, with what is known from
+// the record before.
+func decodeHeaders(hs []driver.Header, h *Headers, m *headerMemo) (lints []string, err error) {
+	m.id = ID{}
 	if len(hs) == 0 {
 		return nil, &FieldError{Field: "headers", Problem: "the record has none", Fix: "publish through the bus", Code: "envelope"}
 	}
 	var d decoder
-	if d.collect(hs, h) {
+	if d.collect(hs, h, m) {
 		d.identity(h)
-		d.schema(h)
+		if m.knows(&d.raw, fSchemaFQDN, fSchemaVersion, fSchemaHash) && m.fqdn != "" {
+			h.SchemaFQDN, h.SchemaVersion, h.SchemaHash = m.fqdn, d.raw[fSchemaVersion], d.raw[fSchemaHash]
+		} else {
+			d.schema(h)
+		}
 		d.content(h)
 		d.trace(h)
 		d.counters(h)
@@ -50,7 +57,11 @@ func decodeHeaders(hs []driver.Header, h *Headers) (lints []string, err error) {
 		d.bridge(h)
 		d.presence()
 	}
+	m.id = d.id
 	if len(d.errs) == 0 {
+		if d.news && len(d.lints) == 0 {
+			m.learn(&d.raw, h.SchemaFQDN)
+		}
 		return d.lints, nil
 	}
 	return d.lints, errors.Join(d.errs...)
@@ -58,6 +69,8 @@ func decodeHeaders(hs []driver.Header, h *Headers) (lints []string, err error) {
 
 type decoder struct {
 	raw   [fieldCount]string
+	id    ID
+	news  bool // a value that is not each record's own is not the one before
 	lints []string
 	errs  []error
 }
@@ -74,7 +87,7 @@ func (d *decoder) lint(f field, text string) { d.lints = append(d.lints, f.Strin
 
 // collect sorts values into raw and Extra. It reports false when the block is
 // too large to look at.
-func (d *decoder) collect(hs []driver.Header, h *Headers) bool {
+func (d *decoder) collect(hs []driver.Header, h *Headers, m *headerMemo) bool {
 	if len(hs) > maxReadHeaders {
 		d.errs = append(d.errs, &FieldError{Field: "headers", Problem: strconv.Itoa(len(hs)) + " headers, the limit is " + strconv.Itoa(maxReadHeaders), Fix: "send fewer"})
 		return false
@@ -84,12 +97,16 @@ func (d *decoder) collect(hs []driver.Header, h *Headers) bool {
 		return false
 	}
 	for i := range hs {
-		f := fieldOf(hs[i].Name)
-		if f == fUnknown {
-			d.extra(hs[i], h)
-			continue
+		x := &hs[i]
+		switch f := m.field(i, x); {
+		case f == fUnknown:
+			d.extra(*x, h)
+		case d.raw[f] == "" && x.Value == m.clean[f]:
+			d.raw[f] = x.Value
+		default:
+			d.news = d.news || !f.isOwn()
+			d.known(f, *x)
 		}
-		d.known(f, hs[i])
 	}
 	return true
 }

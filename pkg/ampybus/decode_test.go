@@ -1,10 +1,14 @@
 package ampybus
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
@@ -399,4 +403,47 @@ func TestDeadLettersOfOthersAreRead(t *testing.T) {
 			t.Errorf("reason %q", h.DLQ.Reason)
 		}
 	}
+}
+
+// A memo only saves work: with it every record reads as it does alone.
+func TestWhatTheRecordBeforeWasDoesNotShow(t *testing.T) {
+	names := []string{"message_id", "topic", "schema_fqdn", "schema_version", "traceparent", "Traceparent", "partition_key", "blob_ref", "x-own", "producer", "content_encoding"}
+	values := []string{"", "a", "ä", " b", "1.0.0", "ampy.bars.v1.BarBatch", "gzip", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "01991b1e-0000-7000-8000-000000000001"}
+	record := rapid.Custom(func(t *rapid.T) []driver.Header {
+		if rapid.IntRange(0, 9).Draw(t, "bare") == 0 {
+			return nil
+		}
+		hs := slices.Clone(EncodeHeaders(benchEnvelope().Headers))
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			h := driver.Header{Name: rapid.SampledFrom(names).Draw(t, "name"), Value: rapid.SampledFrom(values).Draw(t, "value")}
+			if i := rapid.IntRange(0, len(hs)).Draw(t, "place"); i < len(hs) {
+				hs[i] = h
+			} else {
+				hs = append(hs, h)
+			}
+		}
+		return hs
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var memo headerMemo
+		var topics topicMemo
+		for _, hs := range rapid.SliceOfN(record, 1, 6).Draw(t, "records") {
+			var h Headers
+			lints, err := decodeHeaders(hs, &h, &memo)
+			alone, aloneLints, aloneErr := DecodeHeaders(hs)
+			if slices.Contains(lints, "traceparent: no usable trace, a new one begins") {
+				h.Trace, alone.Trace = TraceContext{}, TraceContext{}
+			}
+			if !reflect.DeepEqual(h, alone) || !slices.Equal(lints, aloneLints) || fmt.Sprint(err) != fmt.Sprint(aloneErr) {
+				t.Fatalf("%v\nreads as %+v %v %v\nalone as %+v %v %v", hs, h, lints, err, alone, aloneLints, aloneErr)
+			}
+			if id, err := ParseID(h.MessageID); err != nil && memo.id != (ID{}) || err == nil && memo.id != id {
+				t.Fatalf("%s kept as %s", h.MessageID, memo.id)
+			}
+			topic := rapid.SampledFrom([]string{"ampy.prod.bars.v1.XNAS.AAPL", "ampy.prod.bars.v1.XNAS.MSFT", "ampy.prod.ticks.v1.trade.AAPL", "x"}).Draw(t, "topic")
+			if got, want := checkRead(topic, &h, &topics), (Envelope{Topic: topic, Headers: h}).ValidateRead(); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Fatalf("on %s: %v, alone %v", topic, got, want)
+			}
+		}
+	})
 }

@@ -35,6 +35,7 @@ func (d *decoder) messageID(h *Headers) {
 		d.errs = append(d.errs, err)
 		return
 	}
+	d.id = id
 	if id.Version() != 7 {
 		d.lint(fMessageID, "UUIDv4 instead of UUIDv7")
 	}
@@ -151,6 +152,9 @@ func parseCount(s string, most int64) (n int64, ok bool) {
 
 func (d *decoder) blob(h *Headers) {
 	h.BlobRef, h.BlobHash = d.raw[fBlobRef], d.raw[fBlobHash]
+	if h.BlobRef == "" && h.BlobHash == "" && d.raw[fBlobSize] == "" {
+		return
+	}
 	if v := d.raw[fBlobSize]; v != "" {
 		var ok bool
 		if h.BlobSize, ok = parseCount(v, MaxBlobBytes+1); !ok {

@@ -118,32 +118,38 @@ func (d *MemoryDedupe) Mark(_ context.Context, m *Message) error {
 }
 
 func (d *MemoryDedupe) put(id identity, print uint64) {
-	if _, known := d.prints[id]; known {
-		d.prints[id] = print
+	known := len(d.prints)
+	d.prints[id] = print
+	if len(d.prints) == known {
 		return
 	}
 	if len(d.ring) < d.limit {
 		d.ring = append(d.ring, id)
-	} else {
-		delete(d.prints, d.ring[d.next])
-		d.ring[d.next] = id
-		d.next = (d.next + 1) % d.limit
+		return
 	}
-	d.prints[id] = print
+	delete(d.prints, d.ring[d.next])
+	d.ring[d.next] = id
+	d.next = (d.next + 1) % d.limit
 }
 
 func (d *MemoryDedupe) print(m *Message) uint64 { return maphash.Bytes(d.seed, m.Payload) }
 
 func (d *MemoryDedupe) identities(m *Message) (id, key identity, hasKey bool) {
-	if u, err := ParseID(m.Headers.MessageID); err == nil {
-		id = identity(u)
-	} else {
-		id = d.hash("id", m.Headers.MessageID)
+	if id = identity(m.id); id == (identity{}) {
+		id = d.idOf(m.Headers.MessageID)
 	}
 	if m.Headers.DedupeKey != "" {
 		return id, d.hash(m.Topic, m.Headers.DedupeKey), true
 	}
 	return id, key, false
+}
+
+// idOf is for messages that nobody has read from a record.
+func (d *MemoryDedupe) idOf(id string) identity {
+	if u, err := ParseID(id); err == nil {
+		return identity(u)
+	}
+	return d.hash("id", id)
 }
 
 // hash makes an identity of a scope and a name, with two independent seeds.

@@ -40,7 +40,8 @@ type engine struct {
 	background   sync.WaitGroup
 	ctx          context.Context // of what goes on beside the workers
 
-	stride uint64 // finished positions that are worth an early commit
+	memo   headerMemo // of the goroutine that receives
+	stride uint64     // finished positions that are worth an early commit
 
 	timer *time.Timer        // fires when the core has a key to wake
 	kick  chan struct{}      // to commit early
@@ -203,7 +204,7 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 func (e *engine) add(ev driver.Event) {
 	items := make([]item, len(ev.Records))
 	for i := range ev.Records {
-		items[i].read(&ev.Records[i])
+		items[i].read(&ev.Records[i], &e.memo)
 	}
 	e.mu.Lock()
 	l := e.lanes[ev.Lane]

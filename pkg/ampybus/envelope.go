@@ -35,4 +35,4 @@ func (e Envelope) ValidateInternal() error { return e.check(asBus) }
 // ValidateRead checks what concerns several headers, or a header and the topic,
 // of a record whose headers DecodeHeaders has read: topic and topic header,
 // topic and schema, topic and key, and dlq_ headers where no dead letter is.
-func (e Envelope) ValidateRead() error { return checkRead(e.Topic, &e.Headers) }
+func (e Envelope) ValidateRead() error { return checkRead(e.Topic, &e.Headers, &topicMemo{}) }

@@ -34,6 +34,8 @@ type Message struct {
 	Lints []string
 	// Record is the record as the broker holds it: compressed bytes, raw headers.
 	Record driver.Record
+
+	id ID // Headers.MessageID as it was read; zero: not known
 }
 
 // Origin is where the record is stored: "log:position".

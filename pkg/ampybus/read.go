@@ -76,6 +76,7 @@ func (b *Bus) drainReader(ctx context.Context, rd driver.Reader, r Range, yield 
 		keys[k] = true
 	}
 	n := 0
+	var memo readMemo
 	for {
 		ds, err := rd.Next(ctx)
 		var gap *driver.GapError
@@ -92,7 +93,7 @@ func (b *Bus) drainReader(ctx context.Context, rd driver.Reader, r Range, yield 
 			return
 		}
 		for i := range ds {
-			m, err := b.message(ctx, &ds[i])
+			m, err := b.message(ctx, &ds[i], &memo)
 			if len(keys) > 0 && !keys[m.Headers.PartitionKey] {
 				continue
 			}
@@ -106,12 +107,18 @@ func (b *Bus) drainReader(ctx context.Context, rd driver.Reader, r Range, yield 
 	}
 }
 
+// readMemo is what one reading goroutine knows of the record before.
+type readMemo struct {
+	headers headerMemo
+	topic   topicMemo
+}
+
 // message decodes and verifies one record outside of any group.
-func (b *Bus) message(ctx context.Context, d *driver.Delivery) (*Message, error) {
+func (b *Bus) message(ctx context.Context, d *driver.Delivery, memo *readMemo) (*Message, error) {
 	m := newMessage(d)
 	var err error
-	if m.Lints, err = decodeHeaders(d.Headers, &m.Headers); err == nil {
-		err = b.unpack(ctx, m)
+	if m.Lints, err = decodeHeaders(d.Headers, &m.Headers, &memo.headers); err == nil {
+		err = b.unpack(ctx, m, &memo.topic)
 	}
 	if err != nil {
 		return m, fmt.Errorf("message %s: %w", d.Origin(), err)

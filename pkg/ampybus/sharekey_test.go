@@ -24,7 +24,7 @@ func TestSharesAreDividedByWhatOrders(t *testing.T) {
 			d.Headers = append(d.Headers, make([]driver.Header, maxReadHeaders)...)
 		}
 		var it item
-		it.read(&d)
+		it.read(&d, &headerMemo{})
 		if keyOf(&d) != it.key() {
 			t.Fatalf("divided by %q, ordered by %q", keyOf(&d), it.key())
 		}

@@ -7,9 +7,9 @@ import (
 
 // unpack verifies a message and fills its Payload: topic, encoding, hash,
 // blob. An error with a Reason is the message's own fault.
-func (b *Bus) unpack(ctx context.Context, m *Message) error {
+func (b *Bus) unpack(ctx context.Context, m *Message, memo *topicMemo) error {
 	h := &m.Headers
-	if err := checkRead(m.Topic, h); err != nil {
+	if err := checkRead(m.Topic, h, memo); err != nil {
 		return err
 	}
 	payload := m.Record.Value

@@ -37,7 +37,7 @@ func (e *Envelope) check(r role) error {
 	h := &e.Headers
 	t, policy := c.topic(e.Topic)
 	if policy != nil {
-		c.agreement(e.Topic, h, t, policy)
+		c.agreement(e.Topic, h, t, policy, false)
 	}
 	c.identity(h)
 	c.schema(h)
@@ -52,16 +52,25 @@ func (e *Envelope) check(r role) error {
 	return errors.Join(c.errs...)
 }
 
-// checkRead is ValidateRead without an Envelope.
-func checkRead(topic string, h *Headers) error {
+// checkRead is ValidateRead without an Envelope, and with what is known from the
+// record before.
+func checkRead(topic string, h *Headers, memo *topicMemo) error {
 	c := checker{role: asReader}
-	if t, policy := c.topic(topic); policy != nil {
-		c.agreement(topic, h, t, policy)
+	known := topic != "" && memo.topic == topic && memo.fqdn == h.SchemaFQDN
+	t, policy := memo.parts, memo.policy
+	if !known {
+		t, policy = c.topic(topic)
 	}
-	if len(c.errs) == 0 {
-		return nil
+	if policy != nil {
+		c.agreement(topic, h, t, policy, known)
 	}
-	return errors.Join(c.errs...)
+	if len(c.errs) > 0 {
+		return errors.Join(c.errs...)
+	}
+	if !known {
+		*memo = topicMemo{topic: topic, fqdn: h.SchemaFQDN, parts: t, policy: policy}
+	}
+	return nil
 }
 
 // topic parses the topic and finds its policy, nil if there is none.

@@ -27,6 +27,7 @@ type worker struct {
 	pace  int // how many messages it takes at once, from what they took so far
 	timer *time.Timer
 	probe bool // the hand is the one attempt of a paused consumer
+	memo  topicMemo
 
 	mu    sync.Mutex
 	hand  []duty
@@ -121,7 +122,7 @@ func (w *worker) run() {
 	}
 	for d := w.begin(); d != nil; d = w.begin() {
 		if d.v = released(); d.l.ctx.Err() == nil { // the lane may have gone meanwhile
-			d.v = w.e.process(d.l, d.t)
+			d.v = w.e.process(d.l, d.t, &w.memo)
 		}
 		if w.e.isWary() {
 			w.giveBack()

@@ -114,7 +114,7 @@ func (s *source) decode(l *lane) {
 		s.mu.Unlock()
 		ready := make([]driver.Delivery, 0, n)
 		for i := range steps {
-			if d := decode(steps[i].rec, l.name); s.p.wants(d.Topic) {
+			if d := l.unpack.decode(steps[i].rec); s.p.wants(d.Topic) {
 				ready = append(ready, d)
 			}
 		}

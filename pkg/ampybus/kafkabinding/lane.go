@@ -27,6 +27,7 @@ const (
 type lane struct {
 	place
 	name    string
+	unpack  unpacker   // of the goroutine that hands out events
 	writing sync.Mutex // one commit at a time
 	claim   claim
 

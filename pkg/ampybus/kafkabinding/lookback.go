@@ -46,6 +46,7 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 		return err
 	}
 	defer cl.Close()
+	var unpack unpacker
 	for open := len(starts); open > 0; {
 		fs := cl.PollFetches(ctx)
 		if err := fs.Err0(); err != nil {
@@ -59,7 +60,7 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 				if r.Offset >= end[fp.Partition] {
 					continue
 				}
-				if d := decode(r, ""); d.ID != "" {
+				if d := unpack.decode(r); d.ID != "" {
 					kt.ids.learn(d.ID, r.Partition, r.Offset)
 				}
 				if r.Offset == end[fp.Partition]-1 {

@@ -50,6 +50,7 @@ type reader struct {
 type track struct {
 	place
 	name    string
+	unpack  unpacker
 	next    uint64 // behind what was read
 	end     uint64
 	history uint64 // up to here it is merged with the others by time
@@ -160,7 +161,7 @@ func (r *reader) bounds(ctx context.Context, topics []string) (b logBounds, err 
 }
 
 func (r *reader) window(p place, b logBounds, first bool) *track {
-	k := &track{place: p, name: p.log(), next: b.of(b.first, p), history: b.of(b.next, p)}
+	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log()}, next: b.of(b.first, p), history: b.of(b.next, p)}
 	k.end = k.history
 	from, set := r.c.From[k.name]
 	switch {
@@ -314,7 +315,7 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 		if rec.Attrs.IsControl() {
 			continue
 		}
-		d := decode(rec, k.name)
+		d := k.unpack.decode(rec)
 		if r.p.wants(d.Topic) && r.within(&d) {
 			k.head = append(k.head, d)
 		}

@@ -1,6 +1,7 @@
 package kafkabinding
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,10 @@ import (
 const (
 	headerTopic     = "topic"
 	headerMessageID = "message_id"
-	ownTopic        = "ampy_bus_topic"
-	ownID           = "ampy_bus_id"
+	// headerPartitionKey mostly repeats the record's key.
+	headerPartitionKey = "partition_key"
+	ownTopic           = "ampy_bus_topic"
+	ownID              = "ampy_bus_id"
 )
 
 // encode makes a Kafka record. Its bytes are copied but for the value.
@@ -63,40 +66,56 @@ func size(rec *driver.Record) int {
 	return n
 }
 
-// decode makes a delivery of a Kafka record. All its strings share one piece of
-// memory.
-func decode(r *kgo.Record, log string) driver.Delivery {
-	d := driver.Delivery{Log: log, Pos: uint64(r.Offset), StoredAt: r.Timestamp.UTC().Round(0)}
+// unpacker makes deliveries of the records of one partition. Names and values
+// that are as in the record before are taken from there: most of a record's
+// headers are, and their text is then neither copied nor kept twice. It belongs
+// to one goroutine.
+type unpacker struct {
+	log  string
+	last []driver.Header
+}
+
+// known is the text of header i if it is as it was in the record before.
+func (u *unpacker) known(i int, name string, value []byte) (driver.Header, bool) {
+	if i >= len(u.last) || u.last[i].Name != name {
+		return driver.Header{Name: name}, false
+	}
+	h := u.last[i]
+	return h, h.Value == string(value)
+}
+
+// decode makes a delivery of a Kafka record. The strings that are new share one
+// piece of memory.
+func (u *unpacker) decode(r *kgo.Record) driver.Delivery {
+	d := driver.Delivery{Log: u.log, Pos: uint64(r.Offset), StoredAt: r.Timestamp.UTC().Round(0)}
 	d.Value = r.Value
-	text := texts(r)
-	take := func(n int) string {
-		s := text[:n]
-		text = text[n:]
-		return s
-	}
-	d.Key = take(len(r.Key))
-	if len(r.Headers) > 0 {
-		d.Headers = make([]driver.Header, 0, len(r.Headers))
-	}
+	hs := u.headers(r)
 	claimed, own, message, id := "", "", "", ""
-	for i := range r.Headers {
-		name, value := r.Headers[i].Key, take(len(r.Headers[i].Value))
-		switch name {
+	kept := hs[:0:len(hs)]
+	for _, h := range hs {
+		switch h.Name {
 		case ownTopic:
-			own = value
+			own = h.Value
 			continue
 		case ownID:
-			id = value
+			id = h.Value
 			continue
 		case headerTopic:
-			claimed = value
+			claimed = h.Value
 		case headerMessageID:
-			message = value
+			message = h.Value
+		case headerPartitionKey:
+			if h.Value == string(r.Key) {
+				d.Key = h.Value // no second copy
+			}
 		}
-		d.Headers = append(d.Headers, driver.Header{Name: name, Value: value})
+		kept = append(kept, h)
 	}
-	if len(d.Headers) == 0 {
+	if d.Headers = kept; len(kept) == 0 {
 		d.Headers = nil
+	}
+	if d.Key == "" {
+		d.Key = string(r.Key)
 	}
 	d.Topic = busTopic(r.Topic, own, claimed)
 	if d.ID = id; id == "" {
@@ -105,18 +124,33 @@ func decode(r *kgo.Record, log string) driver.Delivery {
 	return d
 }
 
-func texts(r *kgo.Record) string {
-	n := len(r.Key)
-	for i := range r.Headers {
-		n += len(r.Headers[i].Value)
+// headers are those of r as strings.
+func (u *unpacker) headers(r *kgo.Record) []driver.Header {
+	if len(r.Headers) == 0 {
+		return nil
 	}
+	hs := make([]driver.Header, len(r.Headers))
+	n := 0
+	for i := range r.Headers {
+		h, known := u.known(i, r.Headers[i].Key, r.Headers[i].Value)
+		if hs[i] = h; !known {
+			hs[i].Value = ""
+			n += len(r.Headers[i].Value)
+		}
+	}
+	// The list before is a copy: who gets hs may do as he likes.
+	u.last = slices.Grow(u.last, len(hs)-min(len(u.last), len(hs)))[:len(hs)]
 	var b strings.Builder
 	b.Grow(n)
-	b.Write(r.Key)
-	for i := range r.Headers {
-		b.Write(r.Headers[i].Value)
+	for i := range hs {
+		if v := r.Headers[i].Value; hs[i].Value == "" && len(v) > 0 {
+			at := b.Len()
+			b.Write(v)
+			hs[i].Value = b.String()[at:]
+			u.last[i] = hs[i]
+		}
 	}
-	return b.String()
+	return hs
 }
 
 // busTopic is the first name that can be the record's: one that this Kafka
