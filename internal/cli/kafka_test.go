@@ -133,7 +133,7 @@ func TestKafkaCommandsRefuseBadFlags(t *testing.T) {
 		{Kafkainspect(), []string{"list-topic"}, "did you mean list-topics?"},
 		{Kafkapoison(), append(slices.Clone(poison), "--kind", "x"), "--kind: x is not encoding or payload"},
 		{Kafkapoison(), append(slices.Clone(poison), "--pk", "XNAS.MSFT"), "--pk: "},
-		{Benchkafka(), []string{"--topic", topic, "--compare", "x"}, "--compare: x is not raw"},
+		{Benchkafka(), []string{"--topic", topic, "--compare", "x"}, "--compare: x is neither raw nor raw-sync"},
 		{Benchkafka(), []string{"--topic", topic, "--count", "-1"}, "--count: -1 is not"},
 	} {
 		checkUsage(t, append([]string{c.p.Name}, c.args...), c.want, h.program(c.p, c.args...))
