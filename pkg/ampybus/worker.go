@@ -95,6 +95,9 @@ func (w *worker) take(now time.Time) bool {
 		e.arm()
 		return false
 	}
+	if len(w.hand) > 1 {
+		w.timer.Reset(handPatience)
+	}
 	e.running += len(w.hand)
 	w.probe = e.health.paused.Load()
 	e.health.probing = e.health.probing || w.probe
@@ -116,10 +119,7 @@ func (e *engine) isWary() bool {
 
 // run makes an attempt on each message in the hand.
 func (w *worker) run() {
-	if len(w.hand) > 1 {
-		w.timer.Reset(handPatience)
-		defer w.timer.Stop()
-	}
+	defer w.timer.Stop()
 	for d := w.begin(); d != nil; d = w.begin() {
 		if d.v = released(); d.l.ctx.Err() == nil { // the lane may have gone meanwhile
 			d.v = w.e.process(d.l, d.t, &w.memo)
