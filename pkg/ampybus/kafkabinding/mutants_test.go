@@ -3,15 +3,15 @@
 package kafkabinding
 
 import (
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
+	"time"
+
+	"github.com/AmpyFin/ampy-bus/internal/mutant/mutanttest"
 )
 
 // Each way of breaking the transport must be noticed by the test named for it.
 func TestMutantsAreKilled(t *testing.T) {
-	for name, test := range map[string]string{
+	mutanttest.Killed(t, 2*time.Minute, map[string]string{
 		"caller-ctx-to-produce":  "TestLateCallFailsNoOther",
 		"report-fail-on-timeout": "TestPromises/RepeatAfterUncertainStoresOneCopy",
 		"autocommit":             "TestPromises/CrashKeepsOrder",
@@ -22,18 +22,5 @@ func TestMutantsAreKilled(t *testing.T) {
 		"keep-silent-lanes":      "TestACutOwnerIsToldWithinItsLease",
 		"no-drain":               "TestPromises/JoinerWaitsForDraining",
 		"no-look-back":           "TestPromises/AcknowledgedIsNeverLost",
-	} {
-		t.Run(name, func(t *testing.T) {
-			pattern := "^" + strings.ReplaceAll(test, "/", "$/^") + "$"
-			cmd := exec.Command(os.Args[0], "-test.run", pattern, "-test.timeout", "2m")
-			cmd.Env = append(os.Environ(), "AMPY_MUTANT="+name)
-			out, err := cmd.CombinedOutput()
-			if err == nil {
-				t.Fatalf("%s survives %s", name, test)
-			}
-			if !strings.Contains(string(out), "--- FAIL: "+test) {
-				t.Fatalf("%s ended without a verdict of %s:\n%s", name, test, out)
-			}
-		})
-	}
+	})
 }
