@@ -59,7 +59,10 @@ func newBroker(srv server, base Config) *broker {
 
 func (b *broker) config() Config {
 	c := b.base
-	c.Brokers, c.AckTimeout, c.Logger = []string{b.srv.Addr()}, testAckTimeout, quiet()
+	c.Brokers, c.Logger = []string{b.srv.Addr()}, quiet()
+	if c.AckTimeout == 0 {
+		c.AckTimeout = testAckTimeout
+	}
 	c.minAge, c.discover = 10*time.Millisecond, 200*time.Millisecond
 	if c.Partitions == 0 {
 		c.Partitions = 1

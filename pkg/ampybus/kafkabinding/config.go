@@ -117,6 +117,7 @@ type Config struct {
 
 	discover time.Duration // how often new topics are looked for
 	minAge   time.Duration // between two requests for metadata
+	patient  bool          // no error in connecting is taken for lasting
 	// handshake is the last one that failed: the client tries again until its
 	// time is over, and then says no more than that.
 	handshake *atomic.Pointer[handshakeError]

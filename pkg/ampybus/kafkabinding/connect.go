@@ -16,7 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 const (
@@ -54,15 +56,15 @@ func Dial(c Config) (*Transport, error) {
 		return nil, err
 	}
 	c.handshake = new(atomic.Pointer[handshakeError])
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	if err := c.greet(ctx); err != nil {
+		return nil, c.connectError(err)
+	}
+	c.patient = true
 	t, err := newTransport(c)
 	if err != nil {
 		return nil, fmt.Errorf("connect to kafka: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-	defer cancel()
-	if err := t.greet(ctx); err != nil {
-		t.stop()
-		return nil, t.connectError(err)
 	}
 	t.askBroker(ctx)
 	return t, nil
@@ -79,6 +81,11 @@ func (c Config) common() []kgo.Opt {
 		kgo.RequestTimeoutOverhead(requestOverhead),
 		kgo.RetryBackoffFn(backoff),
 		kgo.DisableClientMetrics(),
+	}
+	if c.patient && !mutant.On("give-up-at-eof") {
+		// The client fails all that it holds for a partition when it cannot ask
+		// for metadata, if the error is one that it takes for lasting.
+		opts = append(opts, kgo.AlwaysRetryEOF())
 	}
 	if m, _ := c.sasl(); m != nil {
 		opts = append(opts, kgo.SASL(m))
@@ -119,7 +126,7 @@ func (c Config) connect(ctx context.Context, network, addr string) (net.Conn, er
 	secure := tls.Client(conn, conf)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		failed := &handshakeError{err}
+		failed := &handshakeError{err: err, passing: c.patient}
 		if c.handshake != nil {
 			c.handshake.Store(failed)
 		}
@@ -130,10 +137,17 @@ func (c Config) connect(ctx context.Context, network, addr string) (net.Conn, er
 
 // handshakeError marks what went wrong between the connection and the first
 // request.
-type handshakeError struct{ err error }
+type handshakeError struct {
+	err     error
+	passing bool
+}
 
 func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
+
+// Temporary is asked by the client: where a connection was possible before, one
+// may be possible again, when a certificate has been corrected.
+func (e *handshakeError) Temporary() bool { return e.passing }
 
 func (c Config) sasl() (sasl.Mechanism, error) {
 	if c.User == "" {
@@ -183,9 +197,15 @@ func fnv1a(b []byte) uint32 {
 }
 
 // greet finds one broker that answers. Several are asked at once, so that dead
-// ones in the list cost no time.
-func (t *Transport) greet(ctx context.Context) error {
-	seeds := t.cl.SeedBrokers()
+// ones in the list cost no time. It has a client of its own, which gives up
+// where one that holds records must not.
+func (c Config) greet(ctx context.Context) error {
+	cl, err := kgo.NewClient(c.common()...)
+	if err != nil {
+		return fmt.Errorf("%w: %w", driver.ErrConfig, err)
+	}
+	defer cl.Close()
+	seeds := cl.SeedBrokers()
 	errs := make(chan error, len(seeds))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

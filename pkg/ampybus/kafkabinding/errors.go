@@ -17,8 +17,7 @@ import (
 )
 
 // connectError turns the client's error into a sentinel and advice.
-func (t *Transport) connectError(err error) error {
-	c := t.cfg
+func (c Config) connectError(err error) error {
 	say := func(kind error, advice string) error {
 		return fmt.Errorf("connect to kafka %s: %w: %s", strings.Join(c.Brokers, ","), kind, advice)
 	}

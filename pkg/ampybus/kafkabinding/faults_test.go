@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -186,6 +189,62 @@ func TestACallDoesNotExpireWhileItIsHandedOver(t *testing.T) {
 	for range 2 {
 		if o := <-settled; !errors.Is(o.Err, driver.ErrUncertain) {
 			t.Errorf("it settled with %v, want %v", o.Err, driver.ErrUncertain)
+		}
+	}
+}
+
+// A proxy in front of brokers that are starting accepts connections and ends
+// them. What is under way waits for that to end.
+func TestConnectionsThatEndAtOnceFailNothing(t *testing.T) {
+	srv := startEmbedded(t)
+	b := newBroker(srv, Config{Partitions: 6})
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dead.Close() })
+	var ended, down atomic.Int64
+	go func() {
+		for c, err := dead.Accept(); err == nil; c, err = dead.Accept() {
+			_ = c.Close()
+			ended.Add(1)
+		}
+	}()
+	p := brokertest.StartProxy(t, srv.Addr())
+	c := b.config()
+	c.AckTimeout = time.Minute
+	c.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		addr := strings.TrimPrefix(p.URL(), "nats://")
+		if down.Load() > 0 {
+			addr = dead.Addr().String()
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	tr, err := Dial(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close(t.Context())
+	attempt(tr, numbered("warm", 0, 1))
+	more := func(n int64) {
+		for before := ended.Load(); ended.Load() < before+n; {
+			pause(t.Context(), 10*time.Millisecond)
+		}
+	}
+	for round := range 40 {
+		down.Store(1)
+		p.Reset()
+		more(5) // the client knows: what comes now was never on its way
+		outcomes := make(chan driver.Outcome, 100)
+		for k := range 10 {
+			tr.Publish(numbered(fmt.Sprintf("k%d", k), round*10, 10), func(_ int, o driver.Outcome) { outcomes <- o })
+		}
+		more(10)
+		down.Store(0)
+		for range cap(outcomes) {
+			if o := <-outcomes; o.Err != nil || o.Duplicate {
+				t.Fatalf("round %d: an attempt ended with %+v", round, o)
+			}
 		}
 	}
 }

@@ -21,6 +21,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		"no-idempotence":         "TestProduceFaultsLoseAndRepeatNothing",
 		"keep-silent-lanes":      "TestACutOwnerIsToldWithinItsLease",
 		"no-drain":               "TestPromises/JoinerWaitsForDraining",
+		"give-up-at-eof":         "TestConnectionsThatEndAtOnceFailNothing",
 		"no-look-back":           "TestPromises/AcknowledgedIsNeverLost",
 	})
 }

@@ -36,7 +36,7 @@ func TestPromisesOnRealKafka(t *testing.T) {
 	kafka := startReal(t)
 	drivertest.Run(t, drivertest.Harness{
 		Start: func(t testing.TB) drivertest.Broker {
-			b := newBroker(kafka, Config{})
+			b := newBroker(kafka, Config{AckTimeout: 2 * testAckTimeout}) // a new topic has no leader for a while
 			kafka.node.Empty(t)
 			return prepared(t, b)
 		},
