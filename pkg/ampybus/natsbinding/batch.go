@@ -158,7 +158,7 @@ func (p *publication) oneByOne(e *apiError) bool {
 // the answer tells the last.
 func (p *publication) settleBatch(from, n int, o driver.Outcome) {
 	for k := range n {
-		p.settle(from+k, driver.Outcome{Log: o.Log, Pos: o.Pos - uint64(n-1-k)})
+		p.report(from+k, driver.Outcome{Log: o.Log, Pos: o.Pos - uint64(n-1-k)})
 	}
 	if from+n < len(p.recs) {
 		p.send(from + n)
@@ -173,7 +173,7 @@ func (p *publication) failBatch(from, n int, err error) {
 		return
 	}
 	for k := range n - 1 {
-		p.settle(from+k, driver.Outcome{Err: err})
+		p.report(from+k, driver.Outcome{Err: err})
 	}
 	p.fail(from+n-1, driver.Outcome{Err: err})
 }

@@ -30,11 +30,41 @@ func (t *Transport) Publish(recs []driver.Record, settle func(int, driver.Outcom
 		return
 	}
 	p := &publication{t: t, recs: recs, settle: settle}
+	if !t.admit() {
+		p.refuse()
+		return
+	}
 	if mutant.On("async-pipeline-per-key") {
 		p.pipeline()
 		return
 	}
 	p.send(0)
+}
+
+// admit counts a call that Close is to wait for. It reports false on a closed
+// transport.
+func (t *Transport) admit() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.unsettled.Add(1)
+	}
+	return !t.closed
+}
+
+// refuse settles all records of a call on a closed transport.
+func (p *publication) refuse() {
+	for i := range p.recs {
+		p.settle(i, driver.Outcome{Err: fmt.Errorf("publish to %s: %w", p.recs[i].Topic, driver.ErrClosed)})
+	}
+}
+
+// report settles record i; the last one ends the call.
+func (p *publication) report(i int, o driver.Outcome) {
+	p.settle(i, o)
+	if i == len(p.recs)-1 {
+		p.t.unsettled.Done()
+	}
 }
 
 // send publishes from record i on.
@@ -178,7 +208,7 @@ func isNoResponders(m *nats.Msg) bool {
 
 // settled reports record i as stored and goes on with the next.
 func (p *publication) settled(i int, o driver.Outcome) {
-	p.settle(i, o)
+	p.report(i, o)
 	if i+1 < len(p.recs) && !mutant.On("async-pipeline-per-key") {
 		p.send(i + 1)
 	}
@@ -186,16 +216,16 @@ func (p *publication) settled(i int, o driver.Outcome) {
 
 // fail reports record i, and that none of the later ones was attempted.
 func (p *publication) fail(i int, o driver.Outcome) {
-	p.settle(i, o)
+	p.report(i, o)
 	if mutant.On("async-pipeline-per-key") {
 		return
 	}
 	for j := i + 1; j < len(p.recs); j++ {
 		if errors.Is(o.Err, driver.ErrClosed) {
-			p.settle(j, o)
+			p.report(j, o)
 			continue
 		}
-		p.settle(j, driver.Outcome{Err: fmt.Errorf("publish to %s: %w: not attempted, an earlier record of the key failed", p.recs[j].Topic, driver.ErrUnavailable)})
+		p.report(j, driver.Outcome{Err: fmt.Errorf("publish to %s: %w: not attempted, an earlier record of the key failed", p.recs[j].Topic, driver.ErrUnavailable)})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -264,5 +265,35 @@ func TestLargestRecordPasses(t *testing.T) {
 	r.Value = append(r.Value, 0)
 	if o := outcomes(t, tr, r)[0]; !errors.Is(o.Err, driver.ErrTooLarge) {
 		t.Errorf("one byte more: %v", o.Err)
+	}
+}
+
+// An answer that has just come is settled by another goroutine than the one
+// that closes.
+func TestCloseWaitsForWhatIsBeingSettled(t *testing.T) {
+	s := brokertest.Start(t)
+	tr := dial(t, Config{URL: s.URL()})
+	topic := "ampy.dev.orders.v1.requests"
+	entered, release := make(chan struct{}), make(chan struct{})
+	var settled atomic.Int32
+	tr.Publish([]driver.Record{record(topic, "1"), record(topic, "2")}, func(i int, _ driver.Outcome) {
+		if i == 0 {
+			close(entered)
+			<-release
+		}
+		settled.Add(1)
+	})
+	<-entered
+	left := make(chan int32, 1)
+	go func() {
+		if err := tr.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		left <- 2 - settled.Load()
+	}()
+	pause(t.Context(), 50*time.Millisecond) // all that Close may do meanwhile
+	close(release)
+	if n := <-left; n != 0 {
+		t.Errorf("Close returned with %d of 2 records not settled", n)
 	}
 }

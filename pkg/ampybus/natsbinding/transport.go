@@ -31,6 +31,8 @@ type Transport struct {
 	closed   bool
 	guards   map[*guardedCall]struct{}
 	children map[child]struct{} // open sources and readers
+
+	unsettled sync.WaitGroup // Publish calls
 }
 
 // child is something opened on a transport that ends with it.
@@ -109,7 +111,20 @@ func (t *Transport) Close(ctx context.Context) error {
 	}
 	t.nc.Close()
 	t.acks.close()
-	return err
+	return errors.Join(err, t.awaitSettled(ctx))
+}
+
+// awaitSettled waits for what others are settling at this moment, because of an
+// answer that just came or a connection that just broke.
+func (t *Transport) awaitSettled(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { t.unsettled.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("settle publishes: %w", ctx.Err())
+	}
 }
 
 func (t *Transport) isClosed() bool {
