@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 )
 
 // slowRole is a service that is ten times slower than what it is sent, for a
-// while; then it says how much memory it ever took, in KiB, and how many
+// while from its first message on; then it says how much memory it ever took, in KiB, and how many
 // messages it handled.
 func slowRole(args []byte) error {
 	var s chaos.Service
@@ -30,11 +31,13 @@ func slowRole(args []byte) error {
 		return err
 	}
 	var handled atomic.Int64
-	ctx, stop := context.WithTimeout(context.Background(), s.Takes)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
+	var first sync.Once
 	chaos.Say("ready")
 	err = bus.Consume(ctx, ampybus.Consumer{Pattern: s.Topic, Group: chaos.Group, Workers: 1},
 		func(context.Context, *ampybus.Message) error {
+			first.Do(func() { time.AfterFunc(s.Takes, stop) })
 			<-time.After(10 * time.Millisecond)
 			handled.Add(1)
 			return nil
