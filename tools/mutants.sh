@@ -25,7 +25,7 @@ if ! diff "$work/code" "$work/named" >"$work/diff"; then
 fi
 
 for suite in "${suites[@]}"; do
-	go test -count=1 -tags mutant -run '^TestMutant' "./$(dirname "$suite")"
+	go test -count=1 -tags mutant -parallel 4 -run '^TestMutant' "./$(dirname "$suite")"
 done
 
 # healthy builds a package's tests once and shows that the named one passes.
@@ -51,7 +51,7 @@ while read -r name package pattern; do
 		echo "SURVIVED  $name: $package $pattern"
 		survived=$((survived + 1))
 	else
-		echo "killed    $name by $package $(grep -m1 -oE '^--- FAIL: [^ ]+|^panic: .*' "$work/log" || true)"
+		echo "killed    $name by $package $(grep -a -m1 -oE '^--- FAIL: [^ ]+|^panic: .*' "$work/log" || true)"
 		killed=$((killed + 1))
 	fi
 done <"$work/rows"

@@ -2,9 +2,11 @@
 package mutanttest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -16,16 +18,18 @@ const patience = 3 * time.Minute
 // it, in a process of its own: it must pass unbroken and fail with the mutant
 // within limit. Waiting in vain for what must happen is a failure too. guards
 // names for each mutant a test of the calling package, such as "TestX/sub".
+// Most of them wait, so they run beside each other, as many as -parallel says.
 func Killed(t *testing.T, limit time.Duration, guards map[string]string) {
 	t.Helper()
-	healthy := make(map[string]bool)
+	healthy := make(map[string]func() error)
+	for _, guard := range guards {
+		healthy[guard] = sync.OnceValue(func() error { return passes(guard) })
+	}
 	for name, guard := range guards {
 		t.Run(name, func(t *testing.T) {
-			if !healthy[guard] {
-				if out, err := run(guard, "", patience); err != nil || !strings.Contains(out, "--- PASS: "+guard) {
-					t.Fatalf("%s does not pass unbroken: %v\n%s", guard, err, out)
-				}
-				healthy[guard] = true
+			t.Parallel()
+			if err := healthy[guard](); err != nil {
+				t.Fatal(err)
 			}
 			out, err := run(guard, name, limit)
 			switch {
@@ -36,6 +40,18 @@ func Killed(t *testing.T, limit time.Duration, guards map[string]string) {
 			}
 		})
 	}
+}
+
+// passes tells why guard does not pass while nothing is broken.
+func passes(guard string) error {
+	out, err := run(guard, "", patience)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s does not pass unbroken: %w\n%s", guard, err, out)
+	case !strings.Contains(out, "--- PASS: "+guard):
+		return fmt.Errorf("%s is not run:\n%s", guard, out)
+	}
+	return nil
 }
 
 func run(guard, mutant string, limit time.Duration) (string, error) {
