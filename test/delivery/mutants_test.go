@@ -34,6 +34,6 @@ func TestMutantsAreKilledOnKafka(t *testing.T) {
 	mutanttest.Killed(t, 45*time.Second, map[string]string{
 		"async-pipeline-per-key": "TestPublishingTellsTheTruthThroughBrokenConnections/kafka",
 		"report-fail-on-timeout": "TestWhatMayBeStoredIsNeverReportedAsFailed/kafka",
-		"autocommit":             "TestLostAcknowledgementsRepeatNoEffect/kafka",
+		"autocommit":             "TestTakeoversKeepTheOrderOfKeys/kafka",
 	})
 }
