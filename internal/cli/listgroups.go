@@ -67,18 +67,8 @@ func kafkaGroups(cmd *cobra.Command, adm *kadm.Client) ([]groupDoc, error) {
 }
 
 func (a *app) showGroups(docs []groupDoc) error {
-	rows := make([][]string, 0, len(docs))
-	for _, d := range docs {
-		if a.output == formatJSON {
-			if err := a.printJSON(d); err != nil {
-				return err
-			}
-			continue
-		}
-		rows = append(rows, []string{d.Group, or(d.State, "-"), strconv.Itoa(d.Members), strconv.Itoa(d.Topics), strconv.FormatInt(d.Pending, 10), or(d.Error, "-")})
-	}
-	if a.output != formatJSON {
-		printTable(a.out, []string{"GROUP", "STATE", "MEMBERS", "KAFKA TOPICS", "PENDING", "ERROR"}, rows)
-	}
-	return nil
+	header := []string{"GROUP", "STATE", "MEMBERS", "KAFKA TOPICS", "PENDING", "ERROR"}
+	return printDocs(a, docs, header, func(d groupDoc) []string {
+		return []string{d.Group, or(d.State, "-"), strconv.Itoa(d.Members), strconv.Itoa(d.Topics), strconv.FormatInt(d.Pending, 10), or(d.Error, "-")}
+	})
 }

@@ -75,18 +75,8 @@ func kafkaTopics(cmd *cobra.Command, adm *kadm.Client, all bool) ([]topicDoc, er
 }
 
 func (a *app) showTopics(docs []topicDoc) error {
-	rows := make([][]string, 0, len(docs))
-	for _, d := range docs {
-		if a.output == formatJSON {
-			if err := a.printJSON(d); err != nil {
-				return err
-			}
-			continue
-		}
-		rows = append(rows, []string{d.KafkaTopic, strconv.Itoa(d.Partitions), strconv.Itoa(d.Replicas), strconv.FormatInt(d.Records, 10)})
-	}
-	if a.output != formatJSON {
-		printTable(a.out, []string{"KAFKA TOPIC", "PARTITIONS", "REPLICAS", "RECORDS"}, rows)
-	}
-	return nil
+	header := []string{"KAFKA TOPIC", "PARTITIONS", "REPLICAS", "RECORDS"}
+	return printDocs(a, docs, header, func(d topicDoc) []string {
+		return []string{d.KafkaTopic, strconv.Itoa(d.Partitions), strconv.Itoa(d.Replicas), strconv.FormatInt(d.Records, 10)}
+	})
 }

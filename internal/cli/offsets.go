@@ -85,23 +85,14 @@ func (a *app) showOffsets(name string, docs []offsetDoc, timed bool) error {
 	if timed {
 		header = append(header, "AT")
 	}
-	rows := make([][]string, 0, len(docs))
-	for _, d := range docs {
-		if a.output == formatJSON {
-			if err := a.printJSON(d); err != nil {
-				return err
-			}
-			continue
-		}
+	if a.output != formatJSON {
+		fmt.Fprintf(a.out, "kafka_topic: %s\n", terminal.Escape(name))
+	}
+	return printDocs(a, docs, header, func(d offsetDoc) []string {
 		row := []string{strconv.Itoa(int(d.Partition)), strconv.FormatInt(d.First, 10), strconv.FormatInt(d.Next, 10)}
 		if d.At != nil {
 			row = append(row, strconv.FormatInt(*d.At, 10))
 		}
-		rows = append(rows, row)
-	}
-	if a.output != formatJSON {
-		fmt.Fprintf(a.out, "kafka_topic: %s\n", terminal.Escape(name))
-		printTable(a.out, header, rows)
-	}
-	return nil
+		return row
+	})
 }
