@@ -26,7 +26,7 @@ BUF := $(BIN)/buf-$(BUF_VERSION)
 CONCURRENT := ./pkg/... ./internal/cli/... ./test/...
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
-FUZZTIME ?= 20s
+FUZZINPUTS ?= 100000
 # For one package: the suites of a transport take minutes on two busy cores.
 TEST_TIMEOUT ?= 30m
 # For each half of make chaos: together about half an hour on two quiet cores.
@@ -75,8 +75,8 @@ sim: ## simulate the key-ordered core on SEEDS=200000 random worlds
 mutants: ## break the code in every named way and see the named test fail
 	tools/mutants.sh
 
-fuzz: ## every fuzz target for FUZZTIME=20s each
-	tools/fuzz.sh $(FUZZTIME)
+fuzz: ## every fuzz target on FUZZINPUTS=100000 inputs each
+	tools/fuzz.sh $(FUZZINPUTS)
 
 cover: ## coverage of the library, as coverage.html
 	$(GO) test -coverpkg=./pkg/...,./internal/... -coverprofile=coverage.out ./...
