@@ -33,10 +33,21 @@ func (r *realKafka) Stop(testing.TB) { r.node.Kill(0) }
 func (r *realKafka) Start(testing.TB) { r.node.Restart(0) }
 
 func TestPromisesOnRealKafka(t *testing.T) {
+	promisesOnReal(t, Config{})
+}
+
+// The same with the group protocol of KIP-848.
+func TestPromisesWithServerAssignorOnRealKafka(t *testing.T) {
+	promisesOnReal(t, Config{ServerAssignor: true})
+}
+
+func promisesOnReal(t *testing.T, base Config) {
+	t.Helper()
 	kafka := startReal(t)
+	base.AckTimeout = 2 * testAckTimeout // a new topic has no leader for a while
 	drivertest.Run(t, drivertest.Harness{
 		Start: func(t testing.TB) drivertest.Broker {
-			b := newBroker(kafka, Config{AckTimeout: 2 * testAckTimeout}) // a new topic has no leader for a while
+			b := newBroker(kafka, base)
 			kafka.node.Empty(t)
 			return prepared(t, b)
 		},
