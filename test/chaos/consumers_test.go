@@ -14,11 +14,21 @@ import (
 // TestAHundredKillsOfConsumers kills the processes of a group, which have a
 // share of the log each, a hundred times while they work.
 func TestAHundredKillsOfConsumers(t *testing.T) {
-	const n, keys, kills = 50_000, 200, 100
 	srv := brokertest.StartProcess(t, false)
-	s := at(t, srv.URL())
-	names := []string{"a", "b", "c"}
-	x := start(s, srv.URL())
+	killConsumers(start(at(t, srv.URL()), srv.URL()), "three consumers, killed")
+}
+
+// The same on Apache Kafka, where they have partitions.
+func TestAHundredKillsOfConsumersOnRealKafka(t *testing.T) {
+	s, url := atOneKafka(t)
+	killConsumers(start(s, url), "three consumers of Kafka, killed")
+}
+
+func killConsumers(x *services, scenario string) {
+	const keys = 200
+	kills := full(100, 10)
+	n := 500 * kills
+	s, names := x.s, []string{"a", "b", "c"}
 	x.spec.Shares = len(names)
 	for _, name := range names {
 		x.start(name)
@@ -34,18 +44,27 @@ func TestAHundredKillsOfConsumers(t *testing.T) {
 	x.end()
 	r := s.Check(ampytest.Rules{})
 	s.AtLeast("applied", r.Applied, n)
-	s.AtLeast("redeliveries", s.Store.Count(chaos.Repeat)+s.Store.Count(chaos.Fenced), 1000)
-	s.Figures(*page, "three consumers, killed", fmt.Sprintf("%d × SIGKILL", kills), r)
+	s.AtLeast("redeliveries", s.Store.Count(chaos.Repeat)+s.Store.Count(chaos.Fenced), 10*kills)
+	s.Figures(*page, scenario, fmt.Sprintf("%d × SIGKILL", kills), r)
 }
 
 // TestAFrozenOwnerHasNoEffect stops the owner for twice its lease; when it goes
 // on it believes that it still owns the lane.
 func TestAFrozenOwnerHasNoEffect(t *testing.T) {
-	const per, keys, stops = 1000, 100, 20
-	const n = per * stops
 	srv := brokertest.StartProcess(t, false)
-	s := at(t, srv.URL())
-	x := start(s, srv.URL())
+	freezeOwner(start(at(t, srv.URL()), srv.URL()), "owner stopped for two leases")
+}
+
+// The same on Apache Kafka.
+func TestAFrozenOwnerHasNoEffectOnRealKafka(t *testing.T) {
+	s, url := atOneKafka(t)
+	freezeOwner(start(s, url), "owner on Kafka stopped for two leases")
+}
+
+func freezeOwner(x *services, scenario string) {
+	const per, keys = 1000, 100
+	stops := full(20, 3)
+	s := x.s
 	x.spec.Takes *= 5 // work is under way whenever it is stopped
 	x.start("a")
 	x.start("b")
@@ -63,7 +82,7 @@ func TestAFrozenOwnerHasNoEffect(t *testing.T) {
 	s.Drained()
 	x.end()
 	r := s.Check(ampytest.Rules{})
-	s.AtLeast("applied", r.Applied, n)
-	s.AtLeast("effects fenced", s.Store.Count(chaos.Fenced), 10)
-	s.Figures(*page, "owner stopped for two leases", fmt.Sprintf("%d × SIGSTOP; %d effects fenced", stops, s.Store.Count(chaos.Fenced)), r)
+	s.AtLeast("applied", r.Applied, per*stops)
+	s.AtLeast("effects fenced", s.Store.Count(chaos.Fenced), stops/2)
+	s.Figures(*page, scenario, fmt.Sprintf("%d × SIGSTOP; %d effects fenced", stops, s.Store.Count(chaos.Fenced)), r)
 }

@@ -5,7 +5,6 @@ package chaos
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,9 +19,6 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/ampytest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/kafkabinding"
 )
-
-// leaderKills is fewer in CI, where minutes count.
-var leaderKills = flag.Int("leader-kills", 15, "how many leaders of partitions are killed on three real nodes")
 
 const (
 	kafkaTopic      = "ampy.dev.orders.v1"
@@ -44,6 +40,15 @@ func atKafka(t *testing.T, addrs []string) *chaos.Scene {
 	s.Connect(tr, ampybus.Options{PublishCeiling: 10 * time.Minute, CloseTimeout: time.Second})
 	t.Cleanup(func() { _ = s.Bus.Close() })
 	return s
+}
+
+// atOneKafka is a scene on one real node. What its group owns is a partition's,
+// so its topic has several.
+func atOneKafka(t *testing.T) (*chaos.Scene, string) {
+	t.Helper()
+	node := brokertest.StartKafka(t, 1)
+	node.Warm(t)
+	return atKafka(t, node.Addrs()), "kafka://" + node.Addrs()[0]
 }
 
 // kafkaNodes are three real nodes with one topic.
@@ -95,7 +100,7 @@ func (c *kafkaNodes) whole() {
 // with one replica left nothing is acknowledged.
 func TestLeaderKillsOnRealKafka(t *testing.T) {
 	const keys, window, per = 100, 500, 3000
-	kills := *leaderKills
+	kills := full(15, 3)
 	n := per * (kills + 1)
 	cluster := brokertest.StartKafka(t, 3)
 	brokertest.Admin(t, cluster.Addrs(), func(ctx context.Context, adm *kadm.Client) error {

@@ -21,6 +21,15 @@ func TestMain(m *testing.M) {
 	chaos.Main(map[string]chaos.Role{"service": chaos.RunService, "ledger": runLedger, "node": runNode, "kafka": runKafka}, func() { brokertest.Main(m) })
 }
 
+// full is how often something happens: fewer times with -short, in CI, where
+// minutes count.
+func full(n, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 // lease is short, so that takeovers are many.
 const lease = time.Second
 
