@@ -2,7 +2,6 @@ package ampybus
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -51,7 +50,7 @@ func (d *deadLog) parked(ctx context.Context, lane string, from uint64) (map[str
 	open := make(map[string]*parkedKey)
 	for key, p := range d.keys {
 		if held := p.split(key, lane, from); len(held) > 0 {
-			open[key] = &parkedKey{held}
+			open[key] = &parkedKey{open: held}
 		}
 		if len(p.open) == 0 {
 			delete(d.keys, key)
@@ -63,14 +62,15 @@ func (d *deadLog) parked(ctx context.Context, lane string, from uint64) (map[str
 // split drops what was applied on a lane, and returns the letters that hold a
 // key there.
 func (p *parkedKey) split(key, lane string, from uint64) (held []letter) {
-	p.open = slices.DeleteFunc(p.open, func(l letter) bool {
+	p.drop(func(l *letter) bool {
 		mine := driver.LaneHolds(lane, l.lane, key)
 		if mine && l.applied(from) {
 			return true
 		}
 		if mine {
-			l.lane = lane
-			held = append(held, l)
+			here := *l
+			here.lane = lane
+			held = append(held, here)
 		}
 		return false
 	})
@@ -120,7 +120,7 @@ func (d *deadLog) readOn(ctx context.Context) (same bool, err error) {
 		return same, err
 	}
 	for _, p := range d.keys {
-		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return d.closed(l) })
+		p.drop(d.closed)
 		for i := range p.open {
 			if s := d.settled[p.open[i].at]; s != nil {
 				p.open[i].copy = s.GetTargetOrigin()
@@ -154,7 +154,7 @@ func (d *deadLog) takeLetter(m *Message, _ error) {
 }
 
 // closed reports whether a dead letter was settled by other means than a copy.
-func (d *deadLog) closed(l letter) bool {
+func (d *deadLog) closed(l *letter) bool {
 	s := d.settled[l.at]
 	return s != nil && s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN
 }

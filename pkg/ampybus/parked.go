@@ -18,9 +18,6 @@ import (
 // apart: the dead-letter log and the settlements say which ones are open, so a
 // restart or another member finds the same.
 
-// parkedKey lists a key's open dead letters, oldest first.
-type parkedKey struct{ open []letter }
-
 // letter is an open dead letter: where it lies, whose it is, and which copy of
 // the message died: only a copy with a higher retry_count was redriven.
 type letter struct {
@@ -32,33 +29,9 @@ type letter struct {
 	copy  string // origin of its redriven copy; empty: none is known
 }
 
-// cause names the message that the key waits for.
-func (p *parkedKey) cause() string { return p.open[0].id }
-
-// put takes l in: a redriven copy's death in the place of the one before, a
-// death that is known already not at all.
-func (p *parkedKey) put(l letter) {
-	for i, x := range p.open {
-		switch {
-		case x.at == l.at:
-			return
-		case x.id == l.id && x.lane == l.lane && x.retry < l.retry:
-			l.from = x.from
-			p.open[i] = l
-			return
-		}
-	}
-	p.open = append(p.open, l)
-}
-
 // letterID identifies a message among its key's dead letters, even one whose
 // message_id is missing.
 func letterID(h Headers, origin string) string { return firstText(h.MessageID, origin) }
-
-// first is the oldest open dead letter of a lane, -1 if it has none.
-func (p *parkedKey) first(lane string) int {
-	return slices.IndexFunc(p.open, func(l letter) bool { return l.lane == lane })
-}
 
 // behind returns the open dead letter that m must not overtake. m may run when
 // there is none, and when it is the redriven copy of the oldest one: then
@@ -107,7 +80,7 @@ func (e *engine) hold(key string, m *Message, at string) string {
 func (e *engine) applied(key, lane string) {
 	e.free(key, func(p *parkedKey) {
 		if i := p.first(lane); i >= 0 {
-			p.open = slices.Delete(p.open, i, i+1)
+			p.takeOff(i)
 		}
 	})
 }
@@ -115,7 +88,9 @@ func (e *engine) applied(key, lane string) {
 // discarded takes the dead letter at origin off.
 func (e *engine) discarded(key, origin string) {
 	e.free(key, func(p *parkedKey) {
-		p.open = slices.DeleteFunc(p.open, func(l letter) bool { return l.at == origin })
+		if i := p.place(origin); i >= 0 {
+			p.takeOff(i)
+		}
 	})
 }
 
@@ -184,7 +159,7 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 	}
 	e.mu.Lock()
 	for key, known := range e.parked { // of an earlier ownership, or of other lanes
-		known.open = slices.DeleteFunc(known.open, func(l letter) bool { return l.lane == lane })
+		known.drop(func(l *letter) bool { return l.lane == lane })
 		if len(known.open) == 0 && open[key] == nil {
 			delete(e.parked, key)
 			e.core.Release(key)
