@@ -241,7 +241,12 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 	}
 	defer raw.Close()
 	from := time.Now()
-	for name, c := range map[string]Client{"bus": Bus{bus}, "raw": raw} {
+	sides := []struct { // the bus first: it makes the stream
+		name string
+		Client
+	}{{"bus", Bus{bus}}, {"raw", raw}}
+	for _, c := range sides {
+		name := c.name
 		if r, err := Run(t.Context(), name, c, load(50)); err != nil || r.Published != 50 || r.Err != nil {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
@@ -249,7 +254,8 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
 	}
-	for name, c := range map[string]Client{"bus": Bus{bus}, "raw": raw} {
+	for _, c := range sides {
+		name := c.name
 		if r, err := RunConsume(t.Context(), name, c, load(200), from); err != nil || r.Received != 200 {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
