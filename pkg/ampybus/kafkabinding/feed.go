@@ -45,12 +45,12 @@ type feed struct {
 	wake   context.CancelFunc // of the poll that is waiting
 }
 
-func newFeed(c Config, opts ...kgo.Opt) (*feed, error) {
+func newFeed(c Config, f *folder) (*feed, error) {
 	reset := kgo.NoResetOffset()
 	if mutant.On("reset-offset-silently") {
 		reset = kgo.NewOffset().AtStart()
 	}
-	cl, err := kgo.NewClient(append(append(c.common(),
+	cl, err := kgo.NewClient(append(c.common(),
 		kgo.ConsumeResetOffset(reset),
 		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxBytes(fetchBytes),
@@ -58,7 +58,8 @@ func newFeed(c Config, opts ...kgo.Opt) (*feed, error) {
 		kgo.MaxConcurrentFetches(maxFetches),
 		// Positions of control records end windows too.
 		kgo.KeepControlRecords(),
-	), opts...)...)
+		kgo.WithDecompressor(f),
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}

@@ -41,12 +41,13 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 	cl, err := kgo.NewClient(append(t.cfg.common(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{kt.name: starts}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxWait(100*time.Millisecond))...)
+		kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.WithDecompressor(t.fold))...)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	var unpack unpacker
+	unpack := unpacker{fold: t.fold}
 	for open := len(starts); open > 0; {
 		fs := cl.PollFetches(ctx)
 		if err := fs.Err0(); err != nil {

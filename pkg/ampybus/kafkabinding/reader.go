@@ -77,7 +77,7 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 	}
 	r := &reader{t: t, p: p, c: c, tracks: make(map[place]*track), turn: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	if r.feed, err = newFeed(t.cfg); err != nil {
+	if r.feed, err = newFeed(t.cfg, t.fold); err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.Pattern, err)
 	}
 	if err := r.scan(ctx, true); err != nil {
@@ -161,7 +161,7 @@ func (r *reader) bounds(ctx context.Context, topics []string) (b logBounds, err 
 }
 
 func (r *reader) window(p place, b logBounds, first bool) *track {
-	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log()}, next: b.of(b.first, p), history: b.of(b.next, p)}
+	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log(), fold: r.t.fold}, next: b.of(b.first, p), history: b.of(b.next, p)}
 	k.end = k.history
 	from, set := r.c.From[k.name]
 	switch {

@@ -33,6 +33,7 @@ type Transport struct {
 	open   *openCalls
 	// batches is asked by the client from its own goroutines.
 	batches batchLimits
+	fold    *folder // of the clients that read
 
 	mu       sync.Mutex
 	closed   bool
@@ -51,7 +52,7 @@ func newTransport(c Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{})}
+	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{}), fold: newFolder()}
 	t.batches.broker.Store(defaultBatchBytes)
 	opts := c.common()
 	if mutant.On("no-idempotence") {
@@ -67,10 +68,13 @@ func newTransport(c Config) (*Transport, error) {
 		kgo.MaxBufferedBytes(maxBufferedBytes),
 		// A topic that an operator removed is one that may come back.
 		kgo.UnknownTopicRetries(-1),
+		// For the folder, which uses this client's decompressor.
+		kgo.WithPools(t.fold), kgo.MaxDecompressBatchBytes(maxUnpacked),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
+	t.fold.inner = t.cl.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 	t.adm = kadm.NewClient(t.cl)
 	t.topics = newTopicTable(t)
 	t.open = newOpenCalls(c.AckTimeout)

@@ -1,7 +1,6 @@
 package kafkabinding
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,93 +63,6 @@ func size(rec *driver.Record) int {
 		n += len(rec.Headers[i].Name) + len(rec.Headers[i].Value) + perHeader
 	}
 	return n
-}
-
-// unpacker makes deliveries of the records of one partition. Names and values
-// that are as in the record before are taken from there: most of a record's
-// headers are, and their text is then neither copied nor kept twice. It belongs
-// to one goroutine.
-type unpacker struct {
-	log  string
-	last []driver.Header
-}
-
-// known is the text of header i if it is as it was in the record before.
-func (u *unpacker) known(i int, name string, value []byte) (driver.Header, bool) {
-	if i >= len(u.last) || u.last[i].Name != name {
-		return driver.Header{Name: name}, false
-	}
-	h := u.last[i]
-	return h, h.Value == string(value)
-}
-
-// decode makes a delivery of a Kafka record. The strings that are new share one
-// piece of memory.
-func (u *unpacker) decode(r *kgo.Record) driver.Delivery {
-	d := driver.Delivery{Log: u.log, Pos: uint64(r.Offset), StoredAt: r.Timestamp.UTC().Round(0)}
-	d.Value = r.Value
-	hs := u.headers(r)
-	claimed, own, message, id := "", "", "", ""
-	kept := hs[:0:len(hs)]
-	for _, h := range hs {
-		switch h.Name {
-		case ownTopic:
-			own = h.Value
-			continue
-		case ownID:
-			id = h.Value
-			continue
-		case headerTopic:
-			claimed = h.Value
-		case headerMessageID:
-			message = h.Value
-		case headerPartitionKey:
-			if h.Value == string(r.Key) {
-				d.Key = h.Value // no second copy
-			}
-		}
-		kept = append(kept, h)
-	}
-	if d.Headers = kept; len(kept) == 0 {
-		d.Headers = nil
-	}
-	if d.Key == "" {
-		d.Key = string(r.Key)
-	}
-	d.Topic = busTopic(r.Topic, own, claimed)
-	if d.ID = id; id == "" {
-		d.ID = message
-	}
-	return d
-}
-
-// headers are those of r as strings.
-func (u *unpacker) headers(r *kgo.Record) []driver.Header {
-	if len(r.Headers) == 0 {
-		return nil
-	}
-	hs := make([]driver.Header, len(r.Headers))
-	n := 0
-	for i := range r.Headers {
-		h, known := u.known(i, r.Headers[i].Key, r.Headers[i].Value)
-		if hs[i] = h; !known {
-			hs[i].Value = ""
-			n += len(r.Headers[i].Value)
-		}
-	}
-	// The list before is a copy: who gets hs may do as he likes.
-	u.last = slices.Grow(u.last, len(hs)-min(len(u.last), len(hs)))[:len(hs)]
-	var b strings.Builder
-	b.Grow(n)
-	for i := range hs {
-		if v := r.Headers[i].Value; hs[i].Value == "" && len(v) > 0 {
-			at := b.Len()
-			b.Write(v)
-			hs[i].Value = b.String()[at:]
-			u.last[i] = hs[i]
-		}
-	}
-	return hs
 }
 
 // busTopic is the first name that can be the record's: one that this Kafka

@@ -1,0 +1,216 @@
+package kafkabinding
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"pgregory.net/rapid"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+var codecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+// offlineFolder is that of a transport that is connected to nobody.
+func offlineFolder(t testing.TB) *folder {
+	t.Helper()
+	c, err := Config{}.resolved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := newTransport(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tr.Close(t.Context()) })
+	return tr.fold
+}
+
+// rawRecords are records as a batch holds them.
+func rawRecords(rs []*kgo.Record) []byte {
+	var b []byte
+	for i, r := range rs {
+		k := kmsg.Record{OffsetDelta: int32(i), TimestampDelta64: int64(i), Key: r.Key, Value: r.Value}
+		for _, h := range r.Headers {
+			k.Headers = append(k.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
+		}
+		k.Length = int32(len(k.AppendTo(nil)) - 1) // without the length 0
+		b = k.AppendTo(b)
+	}
+	return b
+}
+
+// fetched is what a client makes of a batch.
+func fetched(d kgo.Decompressor, records []byte, n int, packed kgo.CompressionCodecType) kgo.FetchPartition {
+	batch := kmsg.RecordBatch{
+		FirstOffset: 100, LastOffsetDelta: int32(n - 1), Magic: 2, Attributes: int16(packed),
+		NumRecords: int32(n), Records: records,
+	}
+	batch.Length = int32(len(batch.AppendTo(nil)) - 12)
+	resp := kmsg.FetchResponseTopicPartition{RecordBatches: batch.AppendTo(nil)}
+	o := kgo.ProcessFetchPartitionOpts{Topic: "ampy.dev.orders.v1", DisableCRCValidation: true}
+	fp, _ := kgo.ProcessFetchPartition(o, &resp, d, nil)
+	return fp
+}
+
+// pack compresses as a producer does.
+func pack(t rapid.TB, codec kgo.CompressionCodec, b []byte) ([]byte, kgo.CompressionCodecType) {
+	c, err := kgo.DefaultCompressor(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c == nil {
+		return b, kgo.CodecNone
+	}
+	packed, used := c.Compress(new(bytes.Buffer), b)
+	return slices.Clone(packed), used
+}
+
+func deliveries(u unpacker, rs []*kgo.Record) []driver.Delivery {
+	ds := make([]driver.Delivery, 0, len(rs))
+	for _, r := range rs {
+		ds = append(ds, u.decode(r))
+	}
+	return ds
+}
+
+func TestFoldedRecordsAreDeliveredAsPlainOnes(t *testing.T) {
+	f := offlineFolder(t)
+	for name, codec := range codecs {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				var rs []*kgo.Record
+				for _, rec := range rapid.SliceOfN(records(), 1, 5).Draw(t, "records") {
+					r := encode(&rec, "ampy.dev.orders.v1")
+					r.Key = rapid.SampledFrom([][]byte{r.Key, nil, {}, bytes.Repeat(r.Key, 70)}).Draw(t, "key")
+					r.Value = rapid.SampledFrom([][]byte{r.Value, nil, {}, bytes.Repeat([]byte{1}, 9000)}).Draw(t, "value")
+					rs = append(rs, r)
+				}
+				plain := rawRecords(rs)
+				packed, used := pack(t, codec, plain)
+				want := fetched(kgo.DefaultDecompressor(), packed, len(rs), used)
+				got := fetched(f, packed, len(rs), used)
+				if got.Err != nil || len(want.Records) != len(rs) {
+					t.Fatalf("fetching %d records: %d, %v", len(rs), len(want.Records), got.Err)
+				}
+				if a, b := deliveries(unpacker{fold: f}, got.Records), deliveries(unpacker{}, want.Records); !reflect.DeepEqual(a, b) {
+					t.Fatalf("folded\n%+v\nplain\n%+v", a, b)
+				}
+				for _, r := range got.Records {
+					if used != kgo.CodecNone && len(r.Headers) > 0 {
+						t.Fatalf("the client was left %d headers", len(r.Headers))
+					}
+				}
+			})
+		})
+	}
+}
+
+// A producer knows the form of a folded key, and not the mark.
+func TestARecordThatLooksFoldedIsTakenAsItIs(t *testing.T) {
+	theirs, ours := offlineFolder(t), offlineFolder(t)
+	honest := &kgo.Record{Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "topic", Value: []byte("ampy.dev.orders.v1.X")}}}
+	stolen := fetched(theirs, must(theirs.fold(rawRecords([]*kgo.Record{honest}))), 1, kgo.CodecNone).Records[0]
+	for name, codec := range codecs {
+		packed, used := pack(t, codec, rawRecords([]*kgo.Record{{Key: stolen.Key, Value: []byte("v")}}))
+		d := deliveries(unpacker{fold: ours}, fetched(ours, packed, 1, used).Records)
+		if len(d) != 1 || d[0].Key != string(stolen.Key) || len(d[0].Headers) > 0 || string(d[0].Value) != "v" {
+			t.Errorf("%s: a forged record is delivered as %+v", name, d)
+		}
+	}
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestABatchThatUnpacksToTooMuchIsAnError(t *testing.T) {
+	f := offlineFolder(t)
+	bomb := rawRecords([]*kgo.Record{{Value: make([]byte, maxUnpacked)}})
+	for _, name := range []string{"snappy", "zstd"} { // gzip and lz4 take seconds, and the same path
+		packed, used := pack(t, codecs[name], bomb)
+		if fp := fetched(f, packed, 1, used); !errors.Is(fp.Err, kgo.ErrMaxDecompress) || len(fp.Records) > 0 {
+			t.Errorf("%s: %d records, %v; want %v", name, len(fp.Records), fp.Err, kgo.ErrMaxDecompress)
+		}
+	}
+}
+
+func TestADamagedBatchIsAnErrorAndNothingOfItIsDelivered(t *testing.T) {
+	f := offlineFolder(t)
+	rs := []*kgo.Record{
+		{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("b")}}},
+		{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "a"}, {Key: "c", Value: bytes.Repeat([]byte("d"), 200)}}},
+	}
+	whole := rawRecords(rs)
+	first := len(rawRecords(rs[:1]))
+	for cut := 1; cut < len(whole); cut++ {
+		packed, used := pack(t, kgo.SnappyCompression(), whole[:cut])
+		fp := fetched(f, packed, len(rs), used)
+		if cut == first {
+			continue // a whole record, of which there should be two: the client reads on from there
+		}
+		if fp.Err == nil || !strings.Contains(fp.Err.Error(), "cannot be read") || len(fp.Records) > 0 {
+			t.Errorf("cut at %d of %d: %d records, %v", cut, len(whole), len(fp.Records), fp.Err)
+		}
+	}
+	for name, damaged := range map[string][]byte{
+		"snappy": {0xff, 0xff, 0xff, 0xff, 0x7f}, "gzip": []byte("no gzip"), "zstd": []byte("no zstd"), "lz4": []byte("no lz4 at all"),
+	} {
+		_, used := pack(t, codecs[name], whole)
+		if fp := fetched(f, damaged, 1, used); fp.Err == nil {
+			t.Errorf("%s: what is no such data gives %d records", name, len(fp.Records))
+		}
+	}
+}
+
+// What the log cleaner leaves of a batch may be nothing, and sets of messages
+// from before Kafka 0.11 hold no records.
+func TestWhatHoldsNoRecordsIsLeftAsItIs(t *testing.T) {
+	f := offlineFolder(t)
+	set := (&kmsg.MessageV1{Offset: 7, Magic: 1, Key: []byte("k"), Value: []byte("v")}).AppendTo(nil)
+	for _, plain := range [][]byte{{}, set} {
+		packed, used := pack(t, kgo.GzipCompression(), plain)
+		if out, err := f.Decompress(packed, used); err != nil || !bytes.Equal(out, plain) {
+			t.Errorf("%x came back as %x, %v", plain, out, err)
+		}
+	}
+}
+
+// Whatever a batch holds: an error, or what the client would have read.
+func FuzzFold(f *testing.F) {
+	f.Add(rawRecords([]*kgo.Record{{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "topic", Value: []byte("x")}}}, {}}))
+	f.Add([]byte{12, 0, 0, 0, 1, 1, 0})
+	f.Add([]byte{14, 0, 0, 0, 1, 1, 2, 1})
+	f.Add([]byte{0x80, 0x80, 0x80, 0x80, 0x10, 0})
+	fold := newFolder()
+	f.Fuzz(func(t *testing.T, in []byte) {
+		n, err := countRecords(in)
+		if err != nil || n == 0 {
+			return
+		}
+		out, err := fold.fold(in)
+		if err != nil {
+			return
+		}
+		if len(out) > len(in)+n*foldGrowth {
+			t.Errorf("%d bytes of %d records grew to %d", len(in), n, len(out))
+		}
+		got := deliveries(unpacker{fold: fold}, fetched(nil, out, n, kgo.CodecNone).Records)
+		want := deliveries(unpacker{}, fetched(nil, in, n, kgo.CodecNone).Records)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("folded\n%+v\nplain\n%+v", got, want)
+		}
+	})
+}
