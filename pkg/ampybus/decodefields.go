@@ -39,9 +39,9 @@ func (d *decoder) messageID(h *Headers) {
 	if id.Version() != 7 {
 		d.lint(fMessageID, "UUIDv4 instead of UUIDv7")
 	}
-	if lower := strings.ToLower(h.MessageID); lower != h.MessageID {
+	if hasUpper(h.MessageID) {
 		d.lint(fMessageID, "upper case")
-		h.MessageID = lower
+		h.MessageID = strings.ToLower(h.MessageID)
 	}
 }
 

@@ -56,6 +56,7 @@ type lane struct {
 	committing sync.Mutex // held while a commit is asked for: points do not overtake each other
 	paused     bool
 	draining   bool
+	settling   bool   // a hand with messages of it is being reported
 	suspect    bool   // its owners kept vanishing: see crashloop.go
 	culprit    uint64 // the position that must not run again
 	crashes    int

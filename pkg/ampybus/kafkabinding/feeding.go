@@ -114,8 +114,9 @@ func (s *source) decode(l *lane) {
 		s.mu.Unlock()
 		ready := make([]driver.Delivery, 0, n)
 		for i := range steps {
-			if d := l.unpack.decode(steps[i].rec); s.p.wants(d.Topic) {
+			if d := l.unpack.decode(steps[i].rec); d.Topic == l.wanted || s.p.wants(d.Topic) {
 				ready = append(ready, d)
+				l.wanted = d.Topic
 			}
 		}
 		clear(steps)

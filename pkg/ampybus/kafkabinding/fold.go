@@ -23,8 +23,8 @@ const (
 
 // folder unpacks batches for a client that reads, and folds the headers of each
 // record into its key. The client then finds no headers, for each of which it
-// would make a string; unpacker reads them where they lie. Records of batches
-// that are not compressed never pass here.
+// would make a string; unpacker reads them. Records of batches that are not
+// compressed never pass here.
 //
 // A folded key begins with a mark that nobody outside of the process knows, so
 // that no producer can write a record that is taken for a folded one.

@@ -28,6 +28,7 @@ type lane struct {
 	place
 	name    string
 	unpack  unpacker   // of the goroutine that hands out events
+	wanted  string     // its own too: the last topic that the pattern matched
 	writing sync.Mutex // one commit at a time
 	claim   claim
 
