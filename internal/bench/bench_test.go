@@ -228,6 +228,32 @@ func TestCallersPublishTheWholeLoad(t *testing.T) {
 	}
 }
 
+func TestEveryModeMeasuresItsWork(t *testing.T) {
+	l := load(300)
+	l.Rate = 20_000
+	for name, w := range map[string]Work{
+		"publish":    {Mode: Publish, Load: load(300)},
+		"callers":    {Mode: Publish, Load: load(300), Callers: 3},
+		"batches":    {Mode: Publish, Load: load(300), Batch: 7},
+		"batches, 3": {Mode: Publish, Load: load(300), Batch: 64, Callers: 3},
+		"consume":    {Mode: Consume, Load: load(300)},
+		"read":       {Mode: Read, Load: load(300)},
+		"end to end": {Mode: EndToEnd, Load: l},
+	} {
+		bus := memoryBus(t)
+		if err := w.Store(t.Context(), bus); err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.Run(t.Context(), "bus", bus)
+		if err != nil || r.Count() != 300 || r.Doc().Mode != w.Mode || r.Doc().Batch != w.Batch {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
+		if measured := r.Doc().P99Micros != nil; measured != (w.Mode == Publish || w.Mode == EndToEnd) {
+			t.Errorf("%s: a latency: %t", name, measured)
+		}
+	}
+}
+
 func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 	s := brokertest.Start(t)
 	bus, err := natsbinding.Connect(natsbinding.Config{URL: s.URL()})
@@ -247,6 +273,9 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 	}{{"bus", Bus{bus}}, {"raw", raw}}
 	for _, c := range sides {
 		name := c.name
+		if r, err := RunBatches(t.Context(), name, c, load(50), 20, 1); err != nil || r.Published != 50 || r.Err != nil {
+			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
+		}
 		if r, err := Run(t.Context(), name, c, load(50)); err != nil || r.Published != 50 || r.Err != nil {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
@@ -256,10 +285,10 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 	}
 	for _, c := range sides {
 		name := c.name
-		if r, err := RunConsume(t.Context(), name, c, load(200), from); err != nil || r.Received != 200 {
+		if r, err := RunConsume(t.Context(), name, c, load(300), from); err != nil || r.Received != 300 {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
-		if r, err := RunRead(t.Context(), name, c, load(200), from); err != nil || r.Received != 200 {
+		if r, err := RunRead(t.Context(), name, c, load(300), from); err != nil || r.Received != 300 {
 			t.Errorf("%s: %+v, %v", name, r.Doc(), err)
 		}
 	}
@@ -270,7 +299,7 @@ func TestTheRawSideSendsTheSameMessages(t *testing.T) {
 		}
 		n++
 	}
-	if n != 200 {
-		t.Errorf("the broker holds %d messages, want 200", n)
+	if n != 300 {
+		t.Errorf("the broker holds %d messages, want 300", n)
 	}
 }

@@ -20,6 +20,9 @@ type Client interface {
 	Publisher
 	// PublishSync publishes one message and waits for the broker's word.
 	PublishSync(ctx context.Context, e ampybus.Envelope) error
+	// PublishBatch publishes several at once and waits for all. Its error joins
+	// an *ampybus.PublishError for each that is not stored.
+	PublishBatch(ctx context.Context, es []ampybus.Envelope) error
 	// Consume joins a new durable group and takes its messages until ctx ends.
 	Consume(ctx context.Context, r Reception) error
 	// Read reads what is stored, without a group, until ctx ends.
@@ -35,6 +38,8 @@ type Reception struct {
 	// Timed asks for produced_at; a client library is spared the reading of it
 	// where nobody asks.
 	Timed bool
+	// PayloadBytes is the size of each payload before compression.
+	PayloadBytes int
 	// Got is called for each message, from any goroutine.
 	Got func(producedAt time.Time)
 }
@@ -48,6 +53,11 @@ func (b Bus) Publish(e ampybus.Envelope, done func(error)) { b.PublishAsync(e, d
 // PublishSync implements Client.
 func (b Bus) PublishSync(ctx context.Context, e ampybus.Envelope) error {
 	return b.Bus.Publish(ctx, e.Topic, e.Headers, e.Payload)
+}
+
+// PublishBatch implements Client.
+func (b Bus) PublishBatch(ctx context.Context, es []ampybus.Envelope) error {
+	return b.Bus.PublishBatch(ctx, es...)
 }
 
 // Consume implements Client: a durable consumer with all defaults.
@@ -70,14 +80,4 @@ func (b Bus) Read(ctx context.Context, r Reception) error {
 		}
 	}
 	return nil
-}
-
-// producedAt is the header's value in a record of the client library; zero
-// where it is not asked for.
-func (r Reception) producedAt(value func(name string) string) time.Time {
-	if !r.Timed {
-		return time.Time{}
-	}
-	at, _ := time.Parse(time.RFC3339Nano, value(ampybus.HeaderProducedAt))
-	return at
 }

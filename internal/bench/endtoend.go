@@ -21,7 +21,9 @@ func RunEndToEnd(ctx context.Context, name string, c Client, l Load) (*Result, e
 	e := &endToEnd{latency: newHistogram(), ready: make(chan struct{}), all: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- c.Consume(receiving, Reception{Topic: l.Topic, Group: groupName(name), Timed: true, Got: e.got})
+		ended <- c.Consume(receiving, Reception{
+			Topic: l.Topic, Group: groupName(name), Timed: true, PayloadBytes: l.PayloadBytes, Got: e.got,
+		})
 	}()
 	if err := e.warm(receiving, c, l, ended); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -45,7 +47,7 @@ func RunEndToEnd(ctx context.Context, name string, c Client, l Load) (*Result, e
 func (e *endToEnd) result(sent *Result) *Result {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	sent.Received, sent.latency = e.received, e.latency
+	sent.receives, sent.Received, sent.latency = true, e.received, e.latency
 	return sent
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -43,8 +44,21 @@ func (r *RawKafka) PublishSync(ctx context.Context, e ampybus.Envelope) error {
 	return r.cl.ProduceSync(ctx, r.record(e)).FirstErr()
 }
 
+// PublishBatch implements Client.
+func (r *RawKafka) PublishBatch(ctx context.Context, es []ampybus.Envelope) error {
+	recs := make([]*kgo.Record, len(es))
+	for i, e := range es {
+		recs[i] = r.record(e)
+	}
+	var errs []error
+	for i, result := range r.cl.ProduceSync(ctx, recs...) {
+		errs = append(errs, notStored(es[i], result.Err)) // results may be in another order: only their number counts
+	}
+	return errors.Join(errs...)
+}
+
 func (r *RawKafka) record(e ampybus.Envelope) *kgo.Record {
-	e.Headers.Topic = e.Topic
+	e = asSent(e)
 	rec := &kgo.Record{Topic: r.topicOf(e.Topic), Key: []byte(e.Headers.PartitionKey), Value: e.Payload}
 	hs := ampybus.EncodeHeaders(e.Headers)
 	rec.Headers = make([]kgo.RecordHeader, 0, len(hs))
@@ -78,7 +92,7 @@ func (r *RawKafka) receive(ctx context.Context, rc Reception, group ...kgo.Opt) 
 	defer cl.Close()
 	for open := 0; ctx.Err() == nil; {
 		fs := cl.PollFetches(ctx)
-		fs.EachRecord(func(rec *kgo.Record) { rc.Got(rc.producedAt(headerOf(rec))) })
+		fs.EachRecord(func(rec *kgo.Record) { rc.take(headerOf(rec), rec.Value) })
 		if open += fs.NumRecords(); open < rawCommit || len(group) == 0 {
 			continue
 		}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -101,8 +102,26 @@ func (r *RawNATS) PublishSync(ctx context.Context, e ampybus.Envelope) error {
 	return err
 }
 
+// PublishBatch implements Client: all pipelined, then the word for each awaited.
+func (r *RawNATS) PublishBatch(ctx context.Context, es []ampybus.Envelope) error {
+	words := make(chan error, len(es))
+	for _, e := range es {
+		r.Publish(e, func(err error) { words <- notStored(e, err) })
+	}
+	var errs []error
+	for range es {
+		select {
+		case err := <-words:
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return errors.Join(append(errs, fmt.Errorf("%w: %w", ampybus.ErrUncertain, ctx.Err()))...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func rawMessage(e ampybus.Envelope) *nats.Msg {
-	e.Headers.Topic = e.Topic
+	e = asSent(e)
 	m := nats.NewMsg(e.Topic)
 	for _, h := range ampybus.EncodeHeaders(e.Headers) {
 		m.Header[h.Name] = []string{h.Value}

@@ -34,9 +34,9 @@ func (r *RawNATS) Consume(ctx context.Context, rc Reception) error {
 		return fmt.Errorf("create consumer: %w", err)
 	}
 	defer func() { _ = r.js.DeleteConsumer(context.WithoutCancel(ctx), stream, rc.Group) }()
-	return take(ctx, c, rawPull, func(m jetstream.Msg) {
+	return take(ctx, c, rc.ahead(rawPull), func(m jetstream.Msg) {
 		_ = m.Ack()
-		rc.Got(rc.producedAt(m.Headers().Get))
+		rc.take(m.Headers().Get, m.Data())
 	})
 }
 
@@ -52,7 +52,7 @@ func (r *RawNATS) Read(ctx context.Context, rc Reception) error {
 	if err != nil {
 		return fmt.Errorf("create consumer: %w", err)
 	}
-	return take(ctx, c, rawHistory, func(m jetstream.Msg) { rc.Got(rc.producedAt(m.Headers().Get)) })
+	return take(ctx, c, rc.ahead(rawHistory), func(m jetstream.Msg) { rc.take(m.Headers().Get, m.Data()) })
 }
 
 func take(ctx context.Context, c jetstream.Consumer, pull int, got func(jetstream.Msg)) error {

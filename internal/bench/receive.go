@@ -27,11 +27,15 @@ func RunRead(ctx context.Context, name string, c Client, l Load, from time.Time)
 
 func receive(ctx context.Context, name string, take way, l Load, from time.Time) (*Result, error) {
 	r := newResult(name, l)
+	r.receives = true
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
 	m := &meter{want: int64(l.Count), full: quit}
 	runtime.GC() // what ran before is not this run's cost
-	err := take(ctx, Reception{Topic: l.Topic, Group: groupName(name), From: from, Got: func(time.Time) { m.got() }})
+	err := take(ctx, Reception{
+		Topic: l.Topic, Group: groupName(name), From: from, PayloadBytes: l.PayloadBytes,
+		Got: func(time.Time) { m.got() },
+	})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -11,6 +11,7 @@ import (
 // Result of one run.
 type Result struct {
 	Name   string
+	Work   Work
 	Wanted int // messages asked for
 	// Published, Failed and Uncertain count outcomes; together they are what was
 	// sent. Received counts what arrived, where the run receives.
@@ -19,9 +20,10 @@ type Result struct {
 	Took                                   time.Duration
 	Err                                    error // of the first message that was not stored
 
-	used    cost // by this process meanwhile
-	mu      sync.Mutex
-	latency *hdrhistogram.Histogram
+	receives bool // the way that is measured ends at a receiver
+	used     cost // by this process meanwhile
+	mu       sync.Mutex
+	latency  *hdrhistogram.Histogram
 }
 
 // Latencies are kept from 1 µs to a minute with three significant digits.
@@ -45,7 +47,7 @@ func record(h *hdrhistogram.Histogram, took time.Duration) {
 
 // Count is how many messages went the whole way that was measured.
 func (r *Result) Count() int {
-	if r.Received > 0 {
+	if r.receives {
 		return r.Received
 	}
 	return r.Published
@@ -70,7 +72,7 @@ func (r *Result) Latency(p float64) time.Duration {
 // "Published 10000 messages in 2.3s (4347.8 msg/s)".
 func (r *Result) Summary() string {
 	did := "Published"
-	if r.Received > 0 {
+	if r.receives {
 		did = "Received"
 	}
 	return fmt.Sprintf("%s %d messages in %s (%.1f msg/s)", did, r.Count(), seconds(r.Took), r.Rate())
@@ -103,42 +105,4 @@ func seconds(d time.Duration) string {
 		return fmt.Sprintf("%.3fs", d.Seconds())
 	}
 	return fmt.Sprintf("%.1fs", d.Seconds())
-}
-
-// Doc is a result as JSON.
-type Doc struct {
-	Name       string  `json:"name"`
-	Wanted     int     `json:"wanted"`
-	Published  int     `json:"published"`
-	Failed     int     `json:"failed"`
-	Uncertain  int     `json:"uncertain"`
-	Bytes      int64   `json:"payload_bytes"`
-	Received   int     `json:"received,omitempty"`
-	Seconds    float64 `json:"seconds"`
-	Rate       float64 `json:"msg_per_s"`
-	P50Micros  int64   `json:"p50_us"`
-	P90Micros  int64   `json:"p90_us"`
-	P99Micros  int64   `json:"p99_us"`
-	P999Micros int64   `json:"p99_9_us"`
-	MaxMicros  int64   `json:"max_us"`
-	CPUSeconds float64 `json:"cpu_s_per_million"`
-	Allocs     float64 `json:"allocs_per_msg"`
-	AllocBytes float64 `json:"alloc_bytes_per_msg"`
-	Error      string  `json:"error,omitempty"`
-}
-
-// Doc returns r for encoding/json.
-func (r *Result) Doc() Doc {
-	d := Doc{
-		Name: r.Name, Wanted: r.Wanted, Published: r.Published, Failed: r.Failed, Uncertain: r.Uncertain, Received: r.Received,
-		Bytes: r.Bytes, Seconds: r.Took.Seconds(), Rate: r.Rate(),
-		P50Micros: r.Latency(50).Microseconds(), P90Micros: r.Latency(90).Microseconds(),
-		P99Micros: r.Latency(99).Microseconds(), P999Micros: r.Latency(99.9).Microseconds(),
-		MaxMicros: r.Latency(100).Microseconds(), CPUSeconds: r.CPUPerMillion().Seconds(),
-		Allocs: r.Allocs(), AllocBytes: r.AllocBytes(),
-	}
-	if r.Err != nil {
-		d.Error = r.Err.Error()
-	}
-	return d
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) benchKafka() *cobra.Command {
-	var f compareFlags
+	var f benchFlags
 	var linger time.Duration
 	cmd := &cobra.Command{
 		Use:   "benchkafka",

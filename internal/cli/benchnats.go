@@ -3,7 +3,7 @@ package cli
 import "github.com/spf13/cobra"
 
 func (a *app) benchNATS() *cobra.Command {
-	var f compareFlags
+	var f benchFlags
 	cmd := &cobra.Command{
 		Use:   "benchnats",
 		Short: "Measure how fast the bus publishes to NATS and consumes from it",
