@@ -15,7 +15,7 @@ type cost struct {
 func costNow() cost {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return cost{cpu: cpuTime(), allocs: m.Mallocs, bytes: m.TotalAlloc}
+	return cost{cpu: CPUTime(), allocs: m.Mallocs, bytes: m.TotalAlloc}
 }
 
 // since is what was used from before until c.

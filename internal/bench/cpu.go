@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// cpuTime is what this process has used so far, in user and system mode. It is
+// CPUTime is what this process has used so far, in user and system mode. It is
 // zero where the system does not tell.
-func cpuTime() time.Duration {
+func CPUTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
