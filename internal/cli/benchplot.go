@@ -43,14 +43,14 @@ func (p *plotFile) draw(f *benchFlags, steps []bench.Step) error {
 	if p == nil {
 		return nil
 	}
-	svg := bench.Chart{
+	svg, err := bench.Chart{
 		Title: "Latency by rate", Note: f.plotNote(), Limit: f.objective,
 		Curves: bench.Curves(steps, 50, 99, 99.9),
 	}.SVG()
-	if len(svg) == 0 {
-		return nil
+	if err != nil || len(svg) == 0 {
+		return err
 	}
-	_, err := p.f.Write(svg)
+	_, err = p.f.Write(svg)
 	err = errors.Join(err, p.f.Chmod(plotMode), p.f.Sync(), p.f.Close())
 	if err == nil {
 		err = os.Rename(p.f.Name(), p.path)

@@ -22,12 +22,12 @@ func draw(file string, c Curve) error {
 }
 
 func (c Curve) plot() plot.Plot {
-	p := plot.Plot{Title: c.Title, X: c.X, Y: "relative to the first point"}
+	p := plot.Plot{Title: c.Title, X: plot.Axis{Name: c.X}, Y: plot.Axis{Name: "relative to the first point"}}
 	for i, col := range c.Columns {
 		if !col.Judged {
 			continue
 		}
-		l := plot.Line{Name: col.Name}
+		l := plot.Line{Name: col.Name, Hue: len(p.Lines)}
 		for _, pt := range c.Points {
 			if pt.X <= 0 || pt.Y[i] <= 0 {
 				continue
@@ -45,7 +45,7 @@ func (c Curve) plot() plot.Plot {
 	}
 	if n := len(c.Points); n > 1 {
 		from, to := c.Points[0].X, c.Points[n-1].X
-		p.Lines = append(p.Lines, plot.Line{Name: "in proportion", Dashed: true, X: []float64{from, to}, Y: []float64{1, to / from}})
+		p.Lines = append(p.Lines, plot.Line{Name: "in proportion", Style: plot.Guide, X: []float64{from, to}, Y: []float64{1, to / from}})
 	}
 	return p
 }

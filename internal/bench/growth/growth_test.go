@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/bench"
+	"github.com/AmpyFin/ampy-bus/internal/plot"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/natsbinding"
 )
@@ -97,7 +98,7 @@ func TestCurvesAreKeptByName(t *testing.T) {
 func TestACurveIsDrawnRelativeToItsFirstPoint(t *testing.T) {
 	c := powers([]Column{total("linear"), noted("rate")}, 1, 0)
 	p := c.plot()
-	if len(p.Lines) != 2 || !slices.Equal(p.Lines[0].Y, []float64{1, 10, 100, 1000}) || !p.Lines[1].Dashed {
+	if len(p.Lines) != 2 || !slices.Equal(p.Lines[0].Y, []float64{1, 10, 100, 1000}) || p.Lines[1].Style != plot.Guide {
 		t.Errorf("lines %+v", p.Lines)
 	}
 	file := filepath.Join(t.TempDir(), "new", "c.svg")

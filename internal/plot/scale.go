@@ -1,4 +1,4 @@
-package bench
+package plot
 
 import (
 	"math"
@@ -41,8 +41,16 @@ func climb(rungs []float64, low, high float64) []float64 {
 	}
 }
 
-// seconds125 writes a step of the ladder, given in seconds: 200 µs, 5 ms, 10 s.
-func seconds125(v float64) string {
+// number writes a value in at most four digits.
+func number(v float64) string {
+	if v >= 1e4 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
+}
+
+// Seconds writes a number of seconds: 200 µs, 5 ms, 10 s.
+func Seconds(v float64) string {
 	unit, name := 1.0, " s"
 	switch {
 	case v < 0.9995e-3:
