@@ -16,10 +16,12 @@ BIN := $(CURDIR)/.bin
 GOLANGCI_VERSION := v2.15.0
 GOVULNCHECK_VERSION := v1.9.0
 BUF_VERSION := v1.75.0
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 
 GOLANGCI := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
 BUF := $(BIN)/buf-$(BUF_VERSION)
+BENCHSTAT := $(BIN)/benchstat-$(BENCHSTAT_VERSION)
 
 # Where goroutines meet: these packages are tested with the race detector.
 # It needs a C compiler; without one they are tested without it, and that is said.
@@ -33,6 +35,8 @@ TEST_TIMEOUT ?= 30m
 CHAOS_TIMEOUT ?= 45m
 SEEDS ?= 200000
 BENCH ?= .
+# Runs of each benchmark of make ways: benchstat needs six for an interval.
+COUNT ?= 6
 
 .PHONY: all help
 all: build lint test ## build, lint and test (the default)
@@ -40,7 +44,7 @@ all: build lint test ## build, lint and test (the default)
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build demo demo-kafka bench
+.PHONY: build demo demo-kafka bench ways
 build: ## the commands, as static binaries in this directory
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o . ./cmd/...
 
@@ -52,6 +56,13 @@ demo-kafka: ## the same on a stand-in for Kafka; BUS=kafka://host:port plays it 
 
 bench: ## the benchmarks of every package (BENCH=regexp selects)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+WAYS := ^(NewID|EncodeHeaders|DecodeHeaders|Validate|Dedupe|PublishPath|ConsumePath|Message|HeaderMap|PubAck)$$
+ways: $(BENCHSTAT) ## what the bus costs a message beside the naive way, as a table (COUNT=6 runs)
+	mkdir -p build
+	$(GO) test -run '^$$' -bench '$(subst ^,^Benchmark,$(WAYS))' -benchmem -benchtime 200ms -count $(COUNT) \
+		./pkg/ampybus ./internal/keyed ./pkg/ampybus/natsbinding > build/ways.txt
+	$(BENCHSTAT) -ignore pkg -col /way build/ways.txt
 
 .PHONY: test chaos sim mutants fuzz cover
 test: ## vet and every test, offline, no Docker; with the race detector where goroutines meet
@@ -106,7 +117,7 @@ lint: $(GOLANGCI) ## golangci-lint with the explicit list of .golangci.yml, form
 vuln: $(GOVULNCHECK) ## known vulnerabilities in what the code really calls
 	$(GOVULNCHECK) ./...
 
-tools: $(GOLANGCI) $(GOVULNCHECK) $(BUF) ## install the pinned tools into .bin
+tools: $(GOLANGCI) $(GOVULNCHECK) $(BUF) $(BENCHSTAT) ## install the pinned tools into .bin
 
 clean: ## remove what make made, the tools included
 	rm -rf $(BIN) build coverage.out coverage.html
@@ -123,5 +134,7 @@ $(GOLANGCI):
 	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,$(GOLANGCI_VERSION))
 $(GOVULNCHECK):
 	$(call install,golang.org/x/vuln/cmd/govulncheck,$(GOVULNCHECK_VERSION))
+$(BENCHSTAT):
+	$(call install,golang.org/x/perf/cmd/benchstat,$(BENCHSTAT_VERSION))
 $(BUF):
 	$(call install,github.com/bufbuild/buf/cmd/buf,$(BUF_VERSION))

@@ -13,15 +13,14 @@ import (
 func BenchmarkMessage(b *testing.B) {
 	for _, keys := range []int{1, 256, 10_000} {
 		for _, queued := range []int{1, 512} {
-			b.Run(fmt.Sprintf("keys=%d/queued=%d", keys, queued), func(b *testing.B) {
-				names := keyNames(keys)
+			names := keyNames(keys)
+			name := fmt.Sprintf("keys=%d/queued=%d", keys, queued)
+			b.Run(name+"/way=bus", func(b *testing.B) {
 				c := keyed.New[int](keyed.Config{})
 				c.Assign("a", 1, 1)
 				b.ReportAllocs()
-				b.ResetTimer()
-				for i := range b.N {
-					pos := uint64(i + 1)
-					c.Add(keyed.Item[int]{Lane: "a", Epoch: 1, Pos: pos, Key: names[i*7919%keys], Size: 100})
+				for i := 0; b.Loop(); i++ {
+					c.Add(keyed.Item[int]{Lane: "a", Epoch: 1, Pos: uint64(i + 1), Key: names[i*7919%keys], Size: 100})
 					if i >= queued {
 						task, _ := c.Next(t0)
 						c.Finish(task, done, t0)
@@ -29,7 +28,49 @@ func BenchmarkMessage(b *testing.B) {
 					c.Low("a")
 				}
 			})
+			b.Run(name+"/way=naive", func(b *testing.B) {
+				c := naive{queues: map[string][]uint64{}, finished: map[uint64]bool{}, low: 1}
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					c.add(uint64(i+1), names[i*7919%keys])
+					if i >= queued {
+						c.finish(c.next())
+					}
+				}
+			})
 		}
+	}
+}
+
+// naive orders by key with a map of queues and a set of what is finished. It
+// knows no retries, no takeovers and no limits.
+type naive struct {
+	queues   map[string][]uint64
+	ready    []string
+	finished map[uint64]bool
+	low      uint64
+}
+
+func (n *naive) add(pos uint64, key string) {
+	if len(n.queues[key]) == 0 {
+		n.ready = append(n.ready, key)
+	}
+	n.queues[key] = append(n.queues[key], pos)
+}
+
+func (n *naive) next() (key string, pos uint64) {
+	key, n.ready = n.ready[0], n.ready[1:]
+	return key, n.queues[key][0]
+}
+
+func (n *naive) finish(key string, pos uint64) {
+	if n.queues[key] = n.queues[key][1:]; len(n.queues[key]) > 0 {
+		n.ready = append(n.ready, key)
+	} else {
+		delete(n.queues, key)
+	}
+	for n.finished[pos] = true; n.finished[n.low]; n.low++ {
+		delete(n.finished, n.low)
 	}
 }
 
