@@ -14,8 +14,9 @@ import (
 type way func(ctx context.Context, r Reception) error
 
 // RunConsume measures how fast c works off, as a new group, the load's messages
-// that were stored from the given time on. Time and cost count from the first
-// message to the last.
+// that were stored from the given time on. Time counts from the first message to
+// the last, so joining does not; cost counts from the beginning, because a client
+// may have fetched many messages before it hands over the first.
 func RunConsume(ctx context.Context, name string, c Client, l Load, from time.Time) (*Result, error) {
 	return receive(ctx, name, c.Consume, l, from)
 }
@@ -32,6 +33,7 @@ func receive(ctx context.Context, name string, take way, l Load, from time.Time)
 	defer quit()
 	m := &meter{want: int64(l.Count), full: quit}
 	runtime.GC() // what ran before is not this run's cost
+	begin := costNow()
 	err := take(ctx, Reception{
 		Topic: l.Topic, Group: groupName(name), From: from, PayloadBytes: l.PayloadBytes,
 		Got: func(time.Time) { m.got() },
@@ -42,7 +44,7 @@ func receive(ctx context.Context, name string, take way, l Load, from time.Time)
 	r.Received = int(min(m.n.Load(), m.want))
 	r.Bytes = int64(r.Received) * int64(l.PayloadBytes)
 	if r.Received == l.Count {
-		r.Took, r.used = m.ended.Sub(m.began), m.end.since(m.begin)
+		r.Took, r.used = m.ended.Sub(m.began), m.end.since(begin)
 	}
 	return r, nil
 }
@@ -50,19 +52,19 @@ func receive(ctx context.Context, name string, take way, l Load, from time.Time)
 // groupName is new in each run.
 func groupName(name string) string { return fmt.Sprintf("bench-%s-%08x", name, rand.Uint32()) }
 
-// meter counts messages up to a number. The first and the last look at clocks.
+// meter counts messages up to a number. The first and the last look at the clock.
 type meter struct {
 	n            atomic.Int64
 	want         int64
 	full         func()
 	began, ended time.Time
-	begin, end   cost
+	end          cost
 }
 
 func (m *meter) got() {
 	n := m.n.Add(1)
 	if n == 1 {
-		m.began, m.begin = time.Now(), costNow()
+		m.began = time.Now()
 	}
 	if n == m.want {
 		m.ended, m.end = time.Now(), costNow()

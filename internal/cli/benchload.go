@@ -70,7 +70,7 @@ func (r *rates) String() string {
 	}
 	return strings.Join(s, ",")
 }
-func (r *rates) Type() string { return "N,N…" }
+func (r *rates) Type() string { return "LIST" }
 
 func (r *rates) Set(s string) error {
 	var rs rates

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
+	"github.com/AmpyFin/ampy-bus/internal/ways"
 )
 
 // Budget: under 300 ns and no allocation for a message's whole way (Add, Next,
@@ -15,28 +16,24 @@ func BenchmarkMessage(b *testing.B) {
 		for _, queued := range []int{1, 512} {
 			names := keyNames(keys)
 			name := fmt.Sprintf("keys=%d/queued=%d", keys, queued)
-			b.Run(name+"/way=bus", func(b *testing.B) {
-				c := keyed.New[int](keyed.Config{})
+			b.Run(name, func(b *testing.B) {
+				c, i := keyed.New[int](keyed.Config{}), 0
 				c.Assign("a", 1, 1)
-				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
+				ways.Run(b, "bus", func() {
 					c.Add(keyed.Item[int]{Lane: "a", Epoch: 1, Pos: uint64(i + 1), Key: names[i*7919%keys], Size: 100})
-					if i >= queued {
+					if i++; i > queued {
 						task, _ := c.Next(t0)
 						c.Finish(task, done, t0)
 					}
 					c.Low("a")
-				}
-			})
-			b.Run(name+"/way=naive", func(b *testing.B) {
-				c := naive{queues: map[string][]uint64{}, finished: map[uint64]bool{}, low: 1}
-				b.ReportAllocs()
-				for i := 0; b.Loop(); i++ {
-					c.add(uint64(i+1), names[i*7919%keys])
-					if i >= queued {
-						c.finish(c.next())
+				})
+				n, i := naive{queues: map[string][]uint64{}, finished: map[uint64]bool{}, low: 1}, 0
+				ways.Run(b, "naive", func() {
+					n.add(uint64(i+1), names[i*7919%keys])
+					if i++; i > queued {
+						n.finish(n.next())
 					}
-				}
+				})
 			})
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/AmpyFin/ampy-bus/internal/ways"
 )
 
 func benchEnvelope() Envelope {
@@ -31,39 +33,29 @@ func BenchmarkPatternMatch(b *testing.B) {
 	}
 }
 
-// way runs one way of doing a thing, so that benchstat -col /way compares them.
-func way(b *testing.B, name string, do func()) {
-	b.Run("way="+name, func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			do()
-		}
-	})
-}
-
 func BenchmarkNewID(b *testing.B) {
-	way(b, "bus", func() { NewID() })
-	way(b, "naive", func() { _ = uuid.Must(uuid.NewV7()).String() })
+	ways.Run(b, "bus", func() { NewID() })
+	ways.Run(b, "naive", func() { _ = uuid.Must(uuid.NewV7()).String() })
 }
 
 func BenchmarkEncodeHeaders(b *testing.B) {
 	h := benchEnvelope().Headers
-	way(b, "bus", func() { EncodeHeaders(h) })
-	way(b, "naive", func() { naiveEncode(&h) })
+	ways.Run(b, "bus", func() { EncodeHeaders(h) })
+	ways.Run(b, "naive", func() { naiveEncode(&h) })
 }
 
 func BenchmarkDecodeHeaders(b *testing.B) {
 	h := benchEnvelope().Headers
 	hs, m := EncodeHeaders(h), naiveEncode(&h)
-	way(b, "bus", func() { _, _, _ = DecodeHeaders(hs) })
-	way(b, "naive", func() { _, _ = naiveDecode(m) })
+	ways.Run(b, "bus", func() { _, _, _ = DecodeHeaders(hs) })
+	ways.Run(b, "naive", func() { _, _ = naiveDecode(m) })
 }
 
 func BenchmarkValidate(b *testing.B) {
 	e := benchEnvelope()
 	naive := newNaiveChecks()
-	way(b, "bus", func() { _ = e.Validate() })
-	way(b, "naive", func() { _ = naive.check(&e) })
+	ways.Run(b, "bus", func() { _ = e.Validate() })
+	ways.Run(b, "naive", func() { _ = naive.check(&e) })
 }
 
 func BenchmarkValidateRead(b *testing.B) {
@@ -87,13 +79,13 @@ func BenchmarkDedupe(b *testing.B) {
 		return func() *Message { n++; return messages[n%len(messages)] }
 	}
 	store, next := NewMemoryDedupe(window), pick()
-	way(b, "bus", func() {
+	ways.Run(b, "bus", func() {
 		m := next()
 		_, _ = store.Seen(b.Context(), m)
 		_ = store.Mark(b.Context(), m)
 	})
 	naive, next := newNaiveDedupe(window), pick()
-	way(b, "naive", func() {
+	ways.Run(b, "naive", func() {
 		if m := next(); !naive.seen(m) {
 			naive.mark(m)
 		}

@@ -3,36 +3,22 @@ package ampybus_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/AmpyFin/ampy-bus/internal/ways"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/membinding"
 )
 
-// pathMessages pass in one iteration of a benchmark of a whole path, over
+// pathMessages pass in one turn of a benchmark of a whole path, over
 // pathKeys keys: joining a group and making a broker are spread over them.
 const (
 	pathMessages = 10_000
 	pathKeys     = 256
 )
-
-// perMessage reports what one message costs, not what an iteration does.
-func perMessage(b *testing.B, iteration func()) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for b.Loop() {
-		iteration()
-	}
-	runtime.ReadMemStats(&after)
-	n := float64(b.N) * pathMessages
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/n, "ns/msg")
-	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/n, "allocs/msg")
-	b.ReportMetric(0, "ns/op") // left out
-}
 
 func pathEnvelope(i int) ampybus.Envelope {
 	key := fmt.Sprint("XNAS.S", i%pathKeys)
@@ -46,28 +32,24 @@ func pathEnvelope(i int) ampybus.Envelope {
 // BenchmarkPublishPath is all of a publish on the memory transport: the bus's
 // own way, and what the transport takes of it.
 func BenchmarkPublishPath(b *testing.B) {
-	b.Run("way=bus", func(b *testing.B) {
-		perMessage(b, func() {
-			bus := membinding.New(membinding.Config{}).Connect(ampybus.Options{})
-			publishAll(b, bus)
-			_ = bus.Close()
-		})
+	ways.PerMessage(b, "bus", pathMessages, func(b *testing.B) {
+		bus := membinding.New(membinding.Config{}).Connect(ampybus.Options{})
+		publishAll(b, bus)
+		_ = bus.Close()
 	})
-	b.Run("way=transport", func(b *testing.B) {
-		perMessage(b, func() {
-			t := membinding.New(membinding.Config{}).Transport()
-			for i := range pathMessages {
-				e := pathEnvelope(i)
-				e.Headers.Topic = e.Topic
-				r := driver.Record{Topic: e.Topic, Key: e.Headers.PartitionKey, ID: e.Headers.MessageID, Headers: ampybus.EncodeHeaders(e.Headers), Value: e.Payload}
-				t.Publish([]driver.Record{r}, func(_ int, o driver.Outcome) {
-					if o.Err != nil {
-						b.Error(o.Err)
-					}
-				})
-			}
-			_ = t.Close(b.Context())
-		})
+	ways.PerMessage(b, "transport", pathMessages, func(b *testing.B) {
+		t := membinding.New(membinding.Config{}).Transport()
+		for i := range pathMessages {
+			e := pathEnvelope(i)
+			e.Headers.Topic = e.Topic
+			r := driver.Record{Topic: e.Topic, Key: e.Headers.PartitionKey, ID: e.Headers.MessageID, Headers: ampybus.EncodeHeaders(e.Headers), Value: e.Payload}
+			t.Publish([]driver.Record{r}, func(_ int, o driver.Outcome) {
+				if o.Err != nil {
+					b.Error(o.Err)
+				}
+			})
+		}
+		_ = t.Close(b.Context())
 	})
 }
 
@@ -93,30 +75,26 @@ func BenchmarkConsumePath(b *testing.B) {
 	defer bus.Close()
 	publishAll(b, bus)
 	group := 0
-	b.Run("way=bus", func(b *testing.B) {
-		perMessage(b, func() {
-			group++
-			ctx, done := context.WithCancel(b.Context())
-			var n atomic.Int64
-			c := ampybus.Consumer{Pattern: "ampy.dev.bars.v1.>", Group: fmt.Sprint("g", group)}
-			err := bus.Consume(ctx, c, func(context.Context, *ampybus.Message) error {
-				if n.Add(1) == pathMessages {
-					done()
-				}
-				return nil
-			})
-			if err != nil || n.Load() != pathMessages {
-				b.Fatal(n.Load(), err)
+	ways.PerMessage(b, "bus", pathMessages, func(b *testing.B) {
+		group++
+		ctx, done := context.WithCancel(b.Context())
+		var n atomic.Int64
+		c := ampybus.Consumer{Pattern: "ampy.dev.bars.v1.>", Group: fmt.Sprint("g", group)}
+		err := bus.Consume(ctx, c, func(context.Context, *ampybus.Message) error {
+			if n.Add(1) == pathMessages {
+				done()
 			}
+			return nil
 		})
+		if err != nil || n.Load() != pathMessages {
+			b.Fatal(n.Load(), err)
+		}
 	})
-	b.Run("way=transport", func(b *testing.B) {
-		t := broker.Transport()
-		defer func() { _ = t.Close(b.Context()) }()
-		perMessage(b, func() {
-			group++
-			takeAll(b, t, fmt.Sprint("g", group))
-		})
+	t := broker.Transport()
+	defer func() { _ = t.Close(b.Context()) }()
+	ways.PerMessage(b, "transport", pathMessages, func(b *testing.B) {
+		group++
+		takeAll(b, t, fmt.Sprint("g", group))
 	})
 }
 

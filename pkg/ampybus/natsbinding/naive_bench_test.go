@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/AmpyFin/ampy-bus/internal/ways"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -26,40 +27,24 @@ func sendForm(tb testing.TB, r *driver.Record) {
 // is the client library's.
 func BenchmarkHeaderMap(b *testing.B) {
 	r := benchRecord()
-	b.Run("way=bus", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			sendForm(b, &r)
+	ways.Run(b, "bus", func() { sendForm(b, &r) })
+	ways.Run(b, "naive", func() {
+		m := nats.NewMsg(r.Topic)
+		for _, h := range r.Headers {
+			m.Header.Set(h.Name, h.Value)
 		}
-	})
-	b.Run("way=naive", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			m := nats.NewMsg(r.Topic)
-			for _, h := range r.Headers {
-				m.Header.Set(h.Name, h.Value)
-			}
-			m.Header.Set(nats.MsgIdHdr, "id")
-			m.Data = r.Value
-		}
+		m.Header.Set(nats.MsgIdHdr, "id")
+		m.Data = r.Value
 	})
 }
 
 // BenchmarkPubAck reads the server's acknowledgement of a publish.
 func BenchmarkPubAck(b *testing.B) {
 	ack := []byte(`{"stream":"AMPY_DEV_BARS","seq":123456789}`)
-	b.Run("way=bus", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _ = parsePubAck(ack, "AMPY_DEV_BARS")
-		}
-	})
-	b.Run("way=naive", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			var a pubAck
-			_ = json.Unmarshal(ack, &a)
-		}
+	ways.Run(b, "bus", func() { _, _ = parsePubAck(ack, "AMPY_DEV_BARS") })
+	ways.Run(b, "naive", func() {
+		var a pubAck
+		_ = json.Unmarshal(ack, &a)
 	})
 }
 
