@@ -6,8 +6,10 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
 )
 
-// rawAhead bounds what a raw client reads ahead, in bytes of payloads.
-const rawAhead = 64 << 20
+// rawAhead bounds what a raw client reads ahead, in bytes of payloads. At 64 MiB
+// the NATS client drops what its subscription cannot hold, and the server sends
+// it again half a minute later.
+const rawAhead = 16 << 20
 
 // asSent is e as both sides put it on the wire: with its topic, and compressed
 // where the specification asks for it (§4).
