@@ -33,10 +33,10 @@ func (p Plot) SVG() ([]byte, error) {
 	d.text(left, 28, `font-size="17" font-weight="600" fill="#111"`, p.Title)
 	d.text(left, 48, `fill="#555"`, p.Note)
 	d.frame(p.X, p.Y)
-	d.limit(p.Limit)
 	for i, at := range p.names(y) {
 		d.line(p.Lines[i], at, p.X, p.Y)
 	}
+	d.limit(p.Limit) // last: lines may cross its name
 	d.printf("</svg>\n")
 	return d.Bytes(), nil
 }
