@@ -21,7 +21,7 @@ type PublishEvent struct {
 	Producer  string
 	Bytes     int    // as stored
 	Attempts  int    // 1 without a retry
-	Duplicate bool   // the broker already held it
+	Duplicate bool   // the broker already held it, when it tells
 	Log       string // where it is stored, when the broker tells
 	Pos       uint64
 	Took      time.Duration // from the call to the broker's word

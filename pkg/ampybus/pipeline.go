@@ -28,8 +28,8 @@ type pipeline struct {
 // pipelineShards spreads lock contention; a power of two.
 const pipelineShards = 64
 
-// A batch is one atomic write at the driver: these bounds keep it well under
-// what brokers accept in one.
+// A batch may be one atomic write at the driver: these bounds keep it well
+// under what brokers accept in one.
 const (
 	maxBatchRecords = 256
 	maxBatchBytes   = 512 << 10
@@ -60,6 +60,7 @@ type pending struct {
 	attempts int
 	maybe    bool // an earlier attempt was uncertain
 	strict   bool // a duplicate acknowledgement is a failure
+	alone    bool // goes without others: where it is stored, and whether it was before, must be told
 	chained  bool // when it is refused, nothing that follows it in its key is stored
 	settled  func(*pending, driver.Outcome)
 
@@ -129,7 +130,7 @@ func (p *pipeline) take(s *pipelineShard, q *keyQueue) *flight {
 	f.batch = f.oneBatch[:0]
 	n, bytes := 0, 0
 	for _, r := range q.pending {
-		if len(f.batch) == maxBatchRecords || (len(f.batch) > 0 && bytes+r.size > maxBatchBytes) {
+		if f.full(r, bytes) {
 			break
 		}
 		n++
@@ -147,6 +148,15 @@ func (p *pipeline) take(s *pipelineShard, q *keyQueue) *flight {
 		return nil
 	}
 	return f
+}
+
+// full reports that r, behind a batch of so many bytes, is for the next one.
+func (f *flight) full(r *pending, bytes int) bool {
+	n := len(f.batch)
+	if n == 0 {
+		return false
+	}
+	return n == maxBatchRecords || bytes+r.size > maxBatchBytes || r.alone || f.batch[0].alone
 }
 
 // drop takes the first n off; an emptied queue keeps its memory.

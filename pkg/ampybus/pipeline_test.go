@@ -26,6 +26,7 @@ type faultyLog struct {
 	ids    map[string]bool
 	calls  map[string]int // unsettled calls by key
 	broken []string       // promises broken by the caller
+	tried  [][]string     // ids, call by call
 	down   bool
 	lost   int
 	failed int
@@ -50,7 +51,9 @@ func (l *faultyLog) Publish(recs []driver.Record, settle func(int, driver.Outcom
 	}
 	outcomes := make([]driver.Outcome, len(recs))
 	stopped := false
+	l.tried = append(l.tried, nil)
 	for i, r := range recs {
+		l.tried[len(l.tried)-1] = append(l.tried[len(l.tried)-1], r.ID)
 		if stopped {
 			outcomes[i].Err = driver.ErrUnavailable
 			continue
@@ -206,6 +209,48 @@ func TestAPublishIsRetriedThroughAnOutage(t *testing.T) {
 			t.Errorf("stored %d", len(l.stored))
 		}
 		_ = b.Close()
+	})
+}
+
+// Of records that go together a broker may not tell where they are stored.
+func TestAForwardedRecordGoesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFaultyLog(1, 0)
+		l.down = true
+		b := New(l, Options{})
+		publish := func(n int) {
+			e := testEnvelope("k", "x")
+			e.Headers.MessageID = fmt.Sprintf("01890000-0000-7000-8000-%012d", n)
+			b.PublishAsync(e, func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		publish(1) // not stored: the rest waits behind it
+		l.mu.Lock()
+		l.down, l.tried = false, nil
+		l.mu.Unlock()
+		publish(2)
+		e := testEnvelope("k", "x")
+		go func() {
+			if _, err := b.Forward(t.Context(), Forward{Topic: e.Topic, Headers: e.Headers, ID: "forwarded"}); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		publish(3)
+		publish(4)
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var sizes []int
+		for _, ids := range l.tried {
+			sizes = append(sizes, len(ids))
+		}
+		if !slices.Equal(sizes, []int{2, 1, 2}) || l.tried[1][0] != "forwarded" {
+			t.Errorf("tried together: %v", l.tried)
+		}
 	})
 }
 

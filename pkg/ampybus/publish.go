@@ -253,7 +253,7 @@ func (b *Bus) Forward(ctx context.Context, f Forward) (origin string, err error)
 func (b *Bus) forward(ctx context.Context, rec driver.Record, h Headers, refuseDuplicate bool) (string, error) {
 	policy := policyRow(domainOf(rec.Topic))
 	r := b.pend(rec, h, policy)
-	r.strict = refuseDuplicate
+	r.strict, r.alone = refuseDuplicate, true
 	if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
 		return "", notStarted(r, err)
 	}

@@ -59,9 +59,11 @@ type Outcome struct {
 	// other error: it is not stored, and trying again does not help.
 	Err error
 	// Duplicate reports that the broker already held a record with this ID and
-	// stored no second one.
+	// stored no second one. In a call of several records it may be untold behind
+	// the first new one.
 	Duplicate bool
-	// Log and Pos say where the record is stored, when the broker tells.
+	// Log and Pos say where the record is stored, when the broker tells; of
+	// several records in a call it may not.
 	Log string
 	Pos uint64
 }
@@ -84,8 +86,8 @@ type Transport interface {
 	// before Publish returns. After a record that is not stored, or uncertain,
 	// no later record of the call is attempted: these settle with
 	// ErrUnavailable, or with ErrUncertain where they were sent together with
-	// the uncertain one (an atomic batch). One attempt only: retries are the caller's, who has at
-	// most one call per key unsettled. It does not wait for the broker.
+	// the uncertain one (a batch). One attempt only: retries are the caller's,
+	// who has at most one call per key unsettled. It does not wait for the broker.
 	Publish(recs []Record, settle func(i int, o Outcome))
 
 	// Open joins a durable group. The group's position outlives the Source.

@@ -36,6 +36,11 @@ func publishPromises() []Promise {
 			repeatStoresWhatWasMissing,
 		},
 		{
+			"RepeatAmongNewRecordsStoresOneCopy",
+			"A call that repeats records between new ones stores each once, in order of first storing.",
+			repeatAmongNewRecordsStoresOneCopy,
+		},
+		{
 			"DedupeIsPerLog",
 			"The same ID on another log is another record.",
 			dedupeIsPerLog,
@@ -115,7 +120,8 @@ func publishDoesNotWait(e *env) {
 func repeatedPublishStoresOneCopy(e *env) {
 	first, second := e.connect(), e.connect()
 	recs := records(ordersA, "k", 0, 5)
-	stored := e.publish(first, recs)
+	e.publish(first, recs)
+	stored := e.history(first, allOrders)
 	// A second client repeats what the first one sent before it died.
 	for _, tr := range []driver.Transport{first, second, first} {
 		for i, o := range e.publish(tr, recs) {
@@ -142,6 +148,19 @@ func repeatStoresWhatWasMissing(e *env) {
 		}
 	}
 	if got, want := values(e.history(tr, allOrders)), names("k", 0, 10); !slices.Equal(got, want) {
+		e.Fatalf("held: %v, want %v", got, want)
+	}
+}
+
+func repeatAmongNewRecordsStoresOneCopy(e *env) {
+	tr := e.connect()
+	all := records(ordersA, "k", 0, 30)
+	e.publish(tr, all[10:15])
+	e.publish(tr, all[25:])
+	e.publish(tr, all)
+	e.publish(tr, all[:20])
+	want := slices.Concat(names("k", 10, 5), names("k", 25, 5), names("k", 0, 10), names("k", 15, 10))
+	if got := values(e.history(tr, allOrders)); !slices.Equal(got, want) {
 		e.Fatalf("held: %v, want %v", got, want)
 	}
 }

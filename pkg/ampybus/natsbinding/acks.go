@@ -19,9 +19,10 @@ import (
 // and then a key's records can overtake each other.
 type ackTable struct {
 	timeout time.Duration
+	place   int // where the token begins in a reply subject
 
 	mu     sync.Mutex
-	prefix string // reply subjects are prefix + token
+	prefix string // reply subjects are prefix + token, and more behind it in a fast batch
 	slots  []ackSlot
 	free   []uint32
 	noSub  bool
@@ -55,6 +56,7 @@ func newAckTable(timeout time.Duration) *ackTable {
 func (a *ackTable) subscribe(nc *nats.Conn) error {
 	a.mu.Lock()
 	a.prefix = nc.NewInbox() + "."
+	a.place = len(a.prefix)
 	a.mu.Unlock()
 	sub, err := nc.Subscribe(a.subject(), a.onAck)
 	if err != nil {
@@ -67,7 +69,7 @@ func (a *ackTable) subscribe(nc *nats.Conn) error {
 func (a *ackTable) subject() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.prefix + "*"
+	return a.prefix + ">"
 }
 
 // open registers attempt i of w and returns its reply subject and token.
@@ -117,11 +119,27 @@ func (a *ackTable) freeLocked(n uint32) {
 	a.free = append(a.free, n)
 }
 
+// peek is the waiter of an attempt that stays open.
+func (a *ackTable) peek(token uint64) waiter {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := uint32(token)
+	if int(n) >= len(a.slots) || a.slots[n].gen != uint32(token>>32) {
+		return nil
+	}
+	return a.slots[n].w
+}
+
 func (a *ackTable) onAck(m *nats.Msg) {
-	dot := strings.LastIndexByte(m.Subject, '.')
-	token, err := strconv.ParseUint(m.Subject[dot+1:], 36, 64)
+	digits, _, fast := strings.Cut(m.Subject[a.place:], ".")
+	token, err := strconv.ParseUint(digits, 36, 64)
 	if err != nil {
 		return
+	}
+	if fast {
+		if b, ok := a.peek(token).(*fastBatch); !ok || !b.ends(m) {
+			return
+		}
 	}
 	if w, i := a.take(token); w != nil {
 		w.acked(i, m, nil)
@@ -164,7 +182,7 @@ func (a *ackTable) refused(subject string) {
 func (a *ackTable) deny(subject string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if subject == a.prefix+"*" {
+	if subject == a.prefix+">" {
 		a.noSub = true
 	}
 }

@@ -23,14 +23,32 @@ const (
 // maxBatch is the server's default limit for one atomic batch.
 const maxBatch = 1000
 
-// fits reports whether batches pay on a stream. On one replica with file
-// storage the server stages a batch in a file of its own and syncs that, which
-// takes as long as 50 to 500 records sent one by one.
-func (b batching) fits(c jetstream.StreamConfig) bool {
-	if !c.AllowAtomicPublish || b == batchNever {
-		return false
+// batchKind is how records of one key go to a stream together.
+type batchKind int
+
+const (
+	noBatch batchKind = iota
+	atomicBatch
+	streamedBatch // see fastBatch
+)
+
+// kind chooses for a stream. On one replica with file storage the server stages
+// an atomic batch in a file of its own and syncs that, which takes as long as 50
+// to 500 records sent one by one. A fast batch does not tell where its records
+// are stored, and on replicas a server acknowledges the repeat of a record that
+// is not yet replicated; so it is for what is left. It needs publish ids: the
+// rest of a batch that was given up may arrive behind its repeat.
+func (b batching) kind(c jetstream.StreamConfig, ids bool) batchKind {
+	quick := c.Replicas > 1 || c.Storage == jetstream.MemoryStorage
+	switch {
+	case b == batchNever:
+		return noBatch
+	case c.AllowAtomicPublish && (quick || b == batchAtomic):
+		return atomicBatch
+	case c.AllowBatchPublish && !quick && ids:
+		return streamedBatch
 	}
-	return b == batchAlways || c.Replicas > 1 || c.Storage == jetstream.MemoryStorage
+	return noBatch
 }
 
 // batchAttempt awaits the answer to one batch: records [from, from+n).
@@ -39,16 +57,17 @@ type batchAttempt struct {
 	from, n int
 }
 
-// batchSize is how many records from i on can go to l as one batch.
+// batchSize is how many records from i on can go to l as one batch: each is
+// one that nobody but the server can refuse.
 func (p *publication) batchSize(l *log, i int) int {
-	if !l.batch || p.single {
+	if l.batch == noBatch || p.single || l.batch == streamedBatch && !p.fresh {
 		return 1
 	}
-	n := 1
-	for i+n < len(p.recs) && n < maxBatch && p.t.logs.lookup(p.recs[i+n].Topic) == l && !p.t.tooLarge(&p.recs[i+n]) {
+	n := 0
+	for i+n < len(p.recs) && n < maxBatch && p.t.logs.lookup(p.recs[i+n].Topic) == l && p.t.takes(&p.recs[i+n]) {
 		n++
 	}
-	return n
+	return max(n, 1)
 }
 
 func (p *publication) sendBatch(l *log, from, n int) {
@@ -141,8 +160,11 @@ func (b *batchAttempt) acked(_ int, m *nats.Msg, err error) {
 // an earlier attempt, one is at fault, or the server takes no batch now.
 func (p *publication) oneByOne(e *apiError) bool {
 	switch e.ErrCode {
-	case codeBatchDisabled, codeBatchTooLarge, codeBatchDuplicate,
-		codeBatchTooManyOpen, codeBatchTooManyOpen2, codeBatchIncomplete,
+	case codeBatchDisabled, codeFastDisabled:
+		p.t.logs.forget(p.log) // it is not as it was
+		return true
+	case codeBatchTooLarge, codeBatchDuplicate, codeBatchIncomplete,
+		codeBatchTooManyOpen, codeFastTooManyOpen,
 		codeMessageTooLarge, codeHeaderTooLarge, codeStoreFailed:
 		return true
 	case codeWrongStream:

@@ -77,12 +77,12 @@ type Config struct {
 	batch   batching
 }
 
-// batching says when records of one key go out as an atomic batch.
+// batching says how records of one key go out together.
 type batching int
 
 const (
-	batchWhereFast batching = iota
-	batchAlways
+	batchByStream batching = iota // in the way that is quick on the stream
+	batchAtomic
 	batchNever
 )
 

@@ -138,7 +138,7 @@ func (e *examination) facts() []doctor.Finding {
 }
 
 func (e *examination) versionFact() doctor.Finding {
-	f := doctor.Finding{Check: "version", Title: "the server has what the bus uses", Verdict: doctor.Holds, Why: e.version + ": consumer resets, atomic batches"}
+	f := doctor.Finding{Check: "version", Title: "the server has what the bus uses", Verdict: doctor.Holds, Why: e.version + ": consumer resets, batches"}
 	switch {
 	case e.old:
 		f.Verdict, f.Why, f.Fix = doctor.Fails, e.version+" is older than 2.10", "upgrade nats-server to 2.14 or later"

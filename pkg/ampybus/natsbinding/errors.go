@@ -33,12 +33,15 @@ const (
 	codeDuplicateInFlight = 10158
 	codeTooManyRequests   = 10167
 
-	codeBatchDisabled     = 10174
-	codeBatchIncomplete   = 10176
-	codeBatchTooLarge     = 10199
-	codeBatchDuplicate    = 10201
-	codeBatchTooManyOpen  = 10210
-	codeBatchTooManyOpen2 = 10211
+	codeBatchDisabled    = 10174
+	codeBatchIncomplete  = 10176
+	codeBatchTooLarge    = 10199
+	codeBatchDuplicate   = 10201
+	codeBatchTooManyOpen = 10210
+
+	codeFastDisabled    = 10205
+	codeFastUnknown     = 10208
+	codeFastTooManyOpen = 10211
 )
 
 // apiError is an error in a publish acknowledgement.
@@ -70,7 +73,7 @@ func (e *apiError) Unwrap() error {
 		// The server is storing an earlier copy at this moment.
 		return driver.ErrUncertain
 	case codeClusterNotAvail, codeNotLeader, codeNoPeers, codeJetStreamOff, codeStreamNotFound,
-		codeBatchIncomplete, codeBatchTooManyOpen, codeBatchTooManyOpen2:
+		codeBatchIncomplete, codeBatchTooManyOpen, codeFastTooManyOpen:
 		return driver.ErrUnavailable
 	}
 	return nil

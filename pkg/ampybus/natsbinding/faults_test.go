@@ -25,6 +25,7 @@ type load struct {
 	t          *testing.T
 	tr         driver.Transport
 	keys, each int
+	flight     int          // records of a key that go together at most
 	open       atomic.Int64 // records of each key that may be published by now
 	stored     atomic.Int64
 	uncertain  atomic.Int64
@@ -33,8 +34,8 @@ type load struct {
 	work       sync.WaitGroup
 }
 
-func startLoad(t *testing.T, tr driver.Transport, keys, each, open int) *load {
-	l := &load{t: t, tr: tr, keys: keys, each: each, step: make(chan struct{}, 1)}
+func startLoad(t *testing.T, tr driver.Transport, keys, each, flight, open int) *load {
+	l := &load{t: t, tr: tr, keys: keys, each: each, flight: flight, step: make(chan struct{}, 1)}
 	l.open.Store(int64(open))
 	for k := range keys {
 		l.work.Go(func() { l.write(k) })
@@ -45,30 +46,45 @@ func startLoad(t *testing.T, tr driver.Transport, keys, each, open int) *load {
 
 func (l *load) write(k int) {
 	for n := 0; n < l.each && l.t.Context().Err() == nil; {
-		if int64(n) >= l.open.Load() {
+		size := min(l.flight, l.each-n, int(l.open.Load())-n)
+		if size <= 0 {
 			pause(l.t.Context(), time.Millisecond)
 			continue
 		}
-		o := outcomes(l.t, l.tr, l.record(k, n))[0]
+		recs := make([]driver.Record, size)
+		for i := range recs {
+			recs[i] = l.record(k, n+i)
+		}
+		stored, err := l.count(outcomes(l.t, l.tr, recs...))
+		n += stored
 		switch {
-		case o.Err == nil:
-			n++
-			l.stored.Add(1)
-			select {
-			case l.step <- struct{}{}:
-			default:
-			}
+		case err == nil:
 			continue
-		case errors.Is(o.Err, driver.ErrUncertain):
+		case errors.Is(err, driver.ErrUncertain):
 			l.uncertain.Add(1)
-		case errors.Is(o.Err, driver.ErrUnavailable):
+		case errors.Is(err, driver.ErrUnavailable):
 			l.refused.Add(1)
 		default:
-			l.t.Errorf("key %d, record %d: %v", k, n, o.Err)
+			l.t.Errorf("key %d, record %d: %v", k, n, err)
 			return
 		}
 		pause(l.t.Context(), 5*time.Millisecond)
 	}
+}
+
+// count is how many records are stored before the first that is not.
+func (l *load) count(out []driver.Outcome) (int, error) {
+	for i, o := range out {
+		if o.Err != nil {
+			return i, o.Err
+		}
+		l.stored.Add(1)
+		select {
+		case l.step <- struct{}{}:
+		default:
+		}
+	}
+	return len(out), nil
 }
 
 func (l *load) record(k, n int) driver.Record {
@@ -181,7 +197,12 @@ func (f *follower) run(t *testing.T, src driver.Source, want int) {
 }
 
 func TestKilledServerLosesNothingAndKeepsOrder(t *testing.T) {
-	const keys, each, kills = 8, 250, 5
+	t.Run("one by one", func(t *testing.T) { killServers(t, 250, 1) })
+	t.Run("in batches", func(t *testing.T) { killServers(t, 2500, 100) })
+}
+
+func killServers(t *testing.T, each, flight int) {
+	const keys, kills = 8, 5
 	p := brokertest.StartProcess(t, false)
 	tr := dial(t, Config{URL: p.URL(), AckTimeout: testAckTimeout})
 	reader := dial(t, Config{URL: p.URL()})
@@ -194,7 +215,7 @@ func TestKilledServerLosesNothingAndKeepsOrder(t *testing.T) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); f.run(t, src, keys*each+1) }()
 
-	l := startLoad(t, tr, keys, each, 0)
+	l := startLoad(t, tr, keys, each, flight, 0)
 	for n := range kills { // some of the load is left for what follows each kill
 		l.open.Store(int64((n + 2) * each / (kills + 1)))
 		l.reaches((n + 1) * keys * each / (kills + 1))
@@ -234,7 +255,7 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	go func() { defer close(followed); f.run(t, src, keys*each+1) }()
 
 	const part = each / (stops + 1)
-	l := startLoad(t, tr, keys, each, part)
+	l := startLoad(t, tr, keys, each, 4, part)
 	for n := range stops { // of each part of the load some is under way at the stop, and some comes behind it
 		l.reaches((n + 1) * keys * part)
 		leader := c.StreamLeader("AMPY_DEV_ORDERS")

@@ -30,7 +30,7 @@ func TestPromisesOnOlderServers(t *testing.T) {
 }
 
 func TestPromisesWithBatches(t *testing.T) {
-	promises(t, Config{batch: batchAlways}, "Publish|Settles|Stored|Stores|Uncertain|Failed|Dedupe|Positions|LaterRecords|Large|NeverLost|History")
+	promises(t, Config{batch: batchAtomic}, "Publish|Settles|Stored|Stores|Uncertain|Failed|Dedupe|Positions|LaterRecords|Large|NeverLost|History")
 }
 
 // promises holds the suite against servers used as c says. A pattern leaves out

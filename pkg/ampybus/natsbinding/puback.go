@@ -11,7 +11,7 @@ type pubAck struct {
 	Stream    string    `json:"stream"`
 	Seq       uint64    `json:"seq"`
 	Duplicate bool      `json:"duplicate"`
-	Count     int       `json:"count"`
+	Count     int       `json:"count"` // of a batch
 	Error     *apiError `json:"error"`
 }
 
@@ -35,7 +35,7 @@ func parsePubAck(b []byte, known string) (pubAck, error) {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return pubAck{}, errBadAck
 	}
-	if a.Error == nil && (a.Stream == "" || a.Seq == 0) {
+	if a.Error == nil && (a.Stream == "" || a.Seq == 0 && a.Count == 0) {
 		return pubAck{}, errBadAck
 	}
 	return a, nil

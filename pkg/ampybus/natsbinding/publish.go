@@ -12,8 +12,8 @@ import (
 )
 
 // publication is one Publish call on its way: its records go out one after the
-// other, or several as an atomic batch, and the next only after the one before
-// is stored.
+// other, or several as a batch, and the next only after the one before is
+// stored.
 type publication struct {
 	t      *Transport
 	recs   []driver.Record
@@ -21,6 +21,8 @@ type publication struct {
 	log    *log
 	batch  batchAttempt
 	single bool // a batch was refused: go on one by one
+	// fresh: the record before was new to the server, and so is what follows.
+	fresh bool
 }
 
 // Publish implements driver.Transport. An attempt without an answer is
@@ -94,11 +96,15 @@ func (p *publication) findAndSend(i int) {
 
 func (p *publication) sendTo(l *log, i int) {
 	p.log = l
-	if n := p.batchSize(l, i); n > 1 {
+	n := p.batchSize(l, i)
+	switch {
+	case n == 1:
+		p.sendOne(l, i)
+	case l.batch == streamedBatch:
+		p.sendFast(l, i, n)
+	default:
 		p.sendBatch(l, i, n)
-		return
 	}
-	p.sendOne(l, i)
 }
 
 func (p *publication) sendOne(l *log, i int) {
@@ -183,22 +189,35 @@ func (p *publication) acked(i int, m *nats.Msg, err error) {
 	p.fail(i, o)
 }
 
-// outcome reads an answer.
+// outcome reads the answer to one record.
 func (p *publication) outcome(m *nats.Msg) driver.Outcome {
+	a, err := p.answer(m)
+	if err != nil {
+		return driver.Outcome{Err: err}
+	}
+	return a.outcome()
+}
+
+// answer reads an answer that says stored, or makes an error of it.
+func (p *publication) answer(m *nats.Msg) (pubAck, error) {
 	if isNoResponders(m) {
 		p.t.logs.forget(p.log)
-		return driver.Outcome{Err: fmt.Errorf("%w: no stream listens on the subject", driver.ErrUnavailable)}
+		return pubAck{}, fmt.Errorf("%w: no stream listens on the subject", driver.ErrUnavailable)
 	}
 	a, err := parsePubAck(m.Data, p.log.name)
 	if err != nil {
-		return driver.Outcome{Err: fmt.Errorf("%w: %w", driver.ErrUncertain, err)}
+		return a, fmt.Errorf("%w: %w", driver.ErrUncertain, err)
 	}
 	if a.Error != nil {
-		return driver.Outcome{Err: a.Error}
+		return a, a.Error
 	}
 	if a.Stream != p.log.name {
 		p.t.logs.forget(p.log)
 	}
+	return a, nil
+}
+
+func (a *pubAck) outcome() driver.Outcome {
 	return driver.Outcome{Duplicate: a.Duplicate, Log: a.Stream, Pos: a.Seq}
 }
 
@@ -209,6 +228,7 @@ func isNoResponders(m *nats.Msg) bool {
 // settled reports record i as stored and goes on with the next.
 func (p *publication) settled(i int, o driver.Outcome) {
 	p.report(i, o)
+	p.fresh = !o.Duplicate
 	if i+1 < len(p.recs) && !mutant.On("async-pipeline-per-key") {
 		p.send(i + 1)
 	}

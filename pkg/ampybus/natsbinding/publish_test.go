@@ -45,7 +45,7 @@ func TestEachDomainGetsTheStreamOfItsPolicy(t *testing.T) {
 		p, _ := ampybus.PolicyFor(domain)
 		c := info.Config
 		if c.MaxAge != p.Retention || c.Duplicates != p.DedupeWindow || c.Replicas != 1 || c.Subjects[0] != "ampy.paper."+domain+".>" ||
-			c.Discard != jetstream.DiscardNew || c.Storage != jetstream.FileStorage || !c.AllowDirect || !c.AllowAtomicPublish || c.Metadata["ampy_bus"] == "" {
+			c.Discard != jetstream.DiscardNew || c.Storage != jetstream.FileStorage || !c.AllowDirect || !c.AllowAtomicPublish || !c.AllowBatchPublish || c.Metadata["ampy_bus"] == "" {
 			t.Errorf("%s: %+v", domain, c)
 		}
 		if c.Duplicates < 2*p.PublishCeiling {
@@ -133,18 +133,136 @@ func TestDomainInPieces(t *testing.T) {
 	}
 }
 
-func TestFullStreamRefuses(t *testing.T) {
-	s := brokertest.Start(t)
-	tr := dial(t, Config{URL: s.URL()})
-	makeStream(t, tr, jetstream.StreamConfig{Name: "AMPY_DEV_ORDERS", Subjects: []string{"ampy.dev.orders.>"}, MaxMsgs: 2, Discard: jetstream.DiscardNew})
-	out := outcomes(t, tr, record(testTopic, "1"), record(testTopic, "2"), record(testTopic, "3"), record(testTopic, "4"))
-	for i, want := range []error{nil, nil, driver.ErrFull, driver.ErrUnavailable} {
-		if !errors.Is(out[i].Err, want) {
-			t.Errorf("record %d: %v, want %v", i, out[i].Err, want)
+// refusing is a stream of ours that refuses some records, with fast batches or
+// without.
+func refusing(t *testing.T, change func(*jetstream.StreamConfig)) map[string]*Transport {
+	all := make(map[string]*Transport)
+	for _, batches := range []bool{true, false} {
+		s := brokertest.Start(t)
+		tr := dial(t, Config{URL: s.URL()})
+		c := jetstream.StreamConfig{Name: "AMPY_DEV_ORDERS", Subjects: []string{"ampy.dev.orders.>"}, Discard: jetstream.DiscardNew, AllowBatchPublish: batches}
+		change(&c)
+		makeStream(t, tr, c)
+		all[fmt.Sprintf("batches=%v", batches)] = tr
+	}
+	return all
+}
+
+func numbered(n int) []driver.Record {
+	recs := make([]driver.Record, n)
+	for i := range recs {
+		recs[i] = record(testTopic, fmt.Sprint(i))
+	}
+	return recs
+}
+
+// stopsAt publishes recs and expects the records before n stored, that one
+// refused with want, and the rest not stored.
+func stopsAt(t *testing.T, tr *Transport, recs []driver.Record, n int, want error) {
+	t.Helper()
+	for i, o := range outcomes(t, tr, recs...) {
+		expect := error(nil)
+		switch {
+		case i == n:
+			expect = want
+		case i > n:
+			expect = driver.ErrUnavailable
+		}
+		if !errors.Is(o.Err, expect) {
+			t.Errorf("record %d of %d: %v, want %v", i, len(recs), o.Err, expect)
 		}
 	}
-	if held := history(t, tr, "ampy.dev.>"); len(held) != 2 {
-		t.Errorf("%d records are held", len(held))
+	if held := history(t, tr, "ampy.dev.>"); len(held) != n {
+		t.Errorf("%d records are held, want %d", len(held), n)
+	}
+}
+
+func TestFullStreamRefuses(t *testing.T) {
+	for _, fits := range []int{1, 2, 5, 7} {
+		for name, tr := range refusing(t, func(c *jetstream.StreamConfig) { c.MaxMsgs = int64(fits) }) {
+			t.Run(fmt.Sprintf("%s/at=%d", name, fits), func(t *testing.T) {
+				stopsAt(t, tr, numbered(8), fits, driver.ErrFull)
+			})
+		}
+	}
+}
+
+// A record over the stream's own limit is refused before the server looks at
+// its place in a batch.
+func TestRecordRefusedAmongOthersStopsTheCall(t *testing.T) {
+	for _, large := range []int{1, 2, 5} {
+		for name, tr := range refusing(t, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 }) {
+			t.Run(fmt.Sprintf("%s/at=%d", name, large), func(t *testing.T) {
+				recs := numbered(8)
+				recs[large].Value = make([]byte, 2000)
+				stopsAt(t, tr, recs, large, driver.ErrTooLarge)
+			})
+		}
+	}
+}
+
+// The refusal of a batch's last record is the last word, and tells nothing
+// about those before.
+func TestLastRecordRefusedLeavesNothingWrong(t *testing.T) {
+	tr := refusing(t, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 })["batches=true"]
+	recs := numbered(8)
+	recs[7].Value = make([]byte, 2000)
+	for i, o := range outcomes(t, tr, recs...)[1:] {
+		if !errors.Is(o.Err, driver.ErrUncertain) {
+			t.Errorf("record %d: %v", i+1, o.Err)
+		}
+	}
+	out := outcomes(t, tr, recs...)
+	for i, o := range out[:7] {
+		if o.Err != nil || !o.Duplicate {
+			t.Errorf("repeated record %d: %+v", i, o)
+		}
+	}
+	if !errors.Is(out[7].Err, driver.ErrTooLarge) {
+		t.Errorf("the refused record, repeated: %v", out[7].Err)
+	}
+}
+
+func TestRecordThatCannotBeSentStopsTheCall(t *testing.T) {
+	tr := dial(t, Config{URL: brokertest.Start(t).URL()})
+	recs := numbered(8)
+	recs[4].Headers = append(recs[4].Headers, driver.Header{Name: "Nats-Rollup", Value: "all"})
+	out := outcomes(t, tr, recs...)
+	for i, o := range out {
+		if (o.Err == nil) != (i < 4) || i > 4 && !errors.Is(o.Err, driver.ErrUnavailable) {
+			t.Errorf("record %d: %v", i, o.Err)
+		}
+	}
+	if held := history(t, tr, "ampy.dev.>"); len(held) != 4 {
+		t.Errorf("%d records are held, want 4", len(held))
+	}
+}
+
+func TestStreamThatTakesFastBatchesNoLonger(t *testing.T) {
+	tr := dial(t, Config{URL: brokertest.Start(t).URL()})
+	recs := numbered(30)
+	outcomes(t, tr, recs[:10]...)
+	info, err := tr.streamInfo(t.Context(), "AMPY_DEV_ORDERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := info.Config
+	c.AllowBatchPublish = false
+	if _, err := tr.js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]driver.Record{recs[10:20], recs[20:]} {
+		for i, o := range outcomes(t, tr, part...) {
+			if o.Err != nil {
+				t.Errorf("record %d: %v", i, o.Err)
+			}
+		}
+	}
+	if l := tr.logs.lookup(testTopic); l == nil || l.batch != noBatch {
+		t.Errorf("the stream is remembered as %+v", l)
+	}
+	if held := history(t, tr, "ampy.dev.>"); len(held) != 30 {
+		t.Errorf("%d records are held, want 30", len(held))
 	}
 }
 
@@ -199,6 +317,9 @@ func roles(t *testing.T) *natsserver.Server {
 				{Username: "admin", Password: "x"},
 				{Username: "publisher", Password: "x", Permissions: &server.Permissions{
 					Publish: allow("ampy.dev.orders.>"), Subscribe: allow("_INBOX_pub.>"),
+				}},
+				{Username: "half", Password: "x", Permissions: &server.Permissions{
+					Publish: allow(testTopic, "$JS.API.>"), Subscribe: allow(">"),
 				}},
 				{Username: "deaf", Password: "x", Permissions: &server.Permissions{
 					Publish: allow("ampy.dev.orders.>"), Subscribe: allow("nothing"),

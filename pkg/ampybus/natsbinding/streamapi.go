@@ -67,7 +67,7 @@ func (t *Transport) makeStream(ctx context.Context, s Stream) error {
 		// consumer has seen yet, in silence.
 		Discard: jetstream.DiscardNew,
 		Storage: jetstream.FileStorage, AllowDirect: true, Metadata: madeBy,
-		AllowAtomicPublish: t.atLeast(2, 12),
+		AllowAtomicPublish: t.atLeast(2, 12), AllowBatchPublish: t.atLeast(2, 14),
 	}
 	err := t.guard(ctx, "$JS.API.STREAM.CREATE."+c.Name, func(ctx context.Context) error {
 		_, err := t.js.CreateStream(ctx, c)

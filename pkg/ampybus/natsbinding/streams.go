@@ -28,7 +28,7 @@ type log struct {
 	// expect is set when nobody could tell whether the stream is ours: the
 	// server then checks the name with each publish.
 	expect string
-	batch  bool
+	batch  batchKind
 }
 
 // logTable finds the stream of a topic, making it on first use.
@@ -155,7 +155,8 @@ func (lt *logTable) findPiece(ctx context.Context, topic string) (*log, error) {
 // may have made it instead of us.
 func (lt *logTable) describe(info *jetstream.StreamInfo, ownName string) *log {
 	c := info.Config
-	l := &log{name: c.Name, ids: c.Name == ownName, batch: lt.t.cfg.batch.fits(c)}
+	l := &log{name: c.Name, ids: c.Name == ownName}
+	l.batch = lt.t.cfg.batch.kind(c, l.ids)
 	if !l.ids {
 		lt.tell(c.Name)
 	}

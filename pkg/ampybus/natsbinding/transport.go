@@ -76,6 +76,11 @@ func (t *Transport) tooLarge(r *driver.Record) bool {
 	return recordSize(r) > t.Limits().MaxRecordBytes
 }
 
+// takes reports whether a record can be sent.
+func (t *Transport) takes(r *driver.Record) bool {
+	return !t.tooLarge(r) && checkNames(r.Headers) == nil && checkValues(r.Headers) == nil
+}
+
 // recordSize is what a record counts against limits: headers and value.
 func recordSize(r *driver.Record) int {
 	n := len(r.Value)

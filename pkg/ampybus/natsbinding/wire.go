@@ -74,11 +74,9 @@ func (f *form) fits(a, b []driver.Header) bool {
 }
 
 func (f *form) rebuild(a, b []driver.Header) error {
-	for _, h := range a {
-		if err := checkName(h.Name); err != nil {
-			f.plain = false
-			return err
-		}
+	if err := checkNames(a); err != nil {
+		f.plain = false
+		return err
 	}
 	n := len(a) + len(b)
 	f.names, f.values = make([]string, 0, n), make([]string, n)
@@ -107,6 +105,15 @@ func (f *form) done() {
 	}
 	f.msg.Subject, f.msg.Reply, f.msg.Data = "", "", nil
 	forms.Put(f)
+}
+
+func checkNames(hs []driver.Header) error {
+	for i := range hs {
+		if err := checkName(hs[i].Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkName refuses what NATS would refuse or obey.
