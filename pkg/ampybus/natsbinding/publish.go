@@ -96,7 +96,10 @@ func (p *publication) findAndSend(i int) {
 
 func (p *publication) sendTo(l *log, i int) {
 	p.log = l
-	n := p.batchSize(l, i)
+	p.t.out.add(outgoing{p: p, l: l, i: i, n: p.batchSize(l, i)})
+}
+
+func (p *publication) sendNow(l *log, i, n int) {
 	switch {
 	case n == 1:
 		p.sendOne(l, i)

@@ -24,6 +24,7 @@ type Transport struct {
 	js   jetstream.JetStream
 	acks *ackTable
 	logs *logTable
+	out  outbox
 	// pulls are the pullers that are open.
 	pulls pullCount
 
