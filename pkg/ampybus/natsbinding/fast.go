@@ -192,14 +192,15 @@ func (b *fastBatch) acked(_ int, m *nats.Msg, err error) {
 // of others lie between is not known.
 func (b *fastBatch) stored(count int, o driver.Outcome) {
 	p := b.p
-	if count < 1 || count > b.n {
-		p.t.logs.forget(p.log) // it is not what it was: the server knows no fast batches
+	if count < 1 || count > b.n || b.fault != nil && count >= b.faultAt {
+		p.t.logs.forget(p.log) // the server may know no fast batches any more
 		p.failBatch(b.from, b.n, fmt.Errorf("%w: %d of %d records acknowledged", uncertain(), count, b.n))
 		return
 	}
 	for k := range count {
 		p.report(b.from+k, o)
 	}
+	p.fresh = !o.Duplicate
 	next := b.from + count
 	switch {
 	case count < b.n && b.faultAt == count+1:

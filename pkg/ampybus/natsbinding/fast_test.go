@@ -45,6 +45,7 @@ func TestAnswersToAFastBatch(t *testing.T) {
 		"one refused":                {refused + "\n" + `3 {"stream":"S","seq":7,"batch":"id","count":2}`, "ssfu"},
 		"one refused, another named": {refused + "\n" + `3 {"stream":"S","seq":7,"batch":"id","count":1}`, "suuu"},
 		"refused early":              {"3 " + full + "\n" + gap + "\n" + `4 {"stream":"S","seq":7,"batch":"id","count":2}`, "ssfu"},
+		"refused, and counted":       {"2 " + full + "\n" + `4 {"stream":"S","seq":9,"batch":"id","count":4}`, "????"},
 		"the last refused early":     {"4 " + full, "????"},
 		"progress alone":             {progress, "...."},
 		"a refusal alone":            {refused, "...."},

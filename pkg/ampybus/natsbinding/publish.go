@@ -21,7 +21,7 @@ type publication struct {
 	log    *log
 	batch  batchAttempt
 	single bool // a batch was refused: go on one by one
-	// fresh: the record before was new to the server, and so is what follows.
+	// fresh: the record before was new to the log, and so is what follows.
 	fresh bool
 }
 
@@ -95,7 +95,9 @@ func (p *publication) findAndSend(i int) {
 }
 
 func (p *publication) sendTo(l *log, i int) {
-	p.log = l
+	if l != p.log {
+		p.log, p.fresh = l, false
+	}
 	p.t.out.add(outgoing{p: p, l: l, i: i, n: p.batchSize(l, i)})
 }
 
