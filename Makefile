@@ -44,7 +44,7 @@ all: build lint test ## build, lint and test (the default)
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: build demo demo-kafka bench ways
+.PHONY: build demo demo-kafka bench ways growth
 build: ## the commands, as static binaries in this directory
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o . ./cmd/...
 
@@ -65,6 +65,9 @@ ways: $(BENCHSTAT) ## what the bus costs a message beside the naive way, as a ta
 	@for i in $$(seq $(COUNT)); do for t in build/ways/*.test; do \
 		$$t -test.run '^$$' -test.bench '$(WAYS)' -test.benchtime 100ms; done; done > build/ways/runs.txt
 	@$(BENCHSTAT) -ignore pkg -col /way -filter '.unit:(cpu-sec/op OR cpu-sec/msg OR allocs/op OR allocs/msg)' build/ways/runs.txt
+
+growth: ## what messaging costs as keys, lag, groups … grow (SWEEP=keys,lag selects); needs 10 GB for lag
+	$(GO) run ./internal/bench/growth -sweep '$(SWEEP)' -save growth.json
 
 .PHONY: test chaos sim mutants fuzz cover
 test: ## vet and every test, offline, no Docker; with the race detector where goroutines meet

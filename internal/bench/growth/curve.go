@@ -7,8 +7,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
-	"text/tabwriter"
 )
 
 // Curve is what was measured at some values of one number.
@@ -82,53 +80,6 @@ func (c Curve) superlinear() []string {
 		}
 	}
 	return names
-}
-
-// table prints the curve for people, the exponents below the values.
-func (c Curve) table(out io.Writer) error {
-	fmt.Fprintf(out, "%s: %s\n", c.Name, c.Title)
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, c.X, "\t")
-	for _, col := range c.Columns {
-		fmt.Fprint(w, col.Name, "\t")
-	}
-	fmt.Fprintln(w)
-	for _, p := range c.Points {
-		fmt.Fprint(w, figure(p.X), "\t")
-		for _, y := range p.Y {
-			fmt.Fprint(w, figure(y), "\t")
-		}
-		fmt.Fprintln(w)
-	}
-	fmt.Fprint(w, "power of "+c.X, "\t")
-	for i := range c.Columns {
-		power, ok := c.exponent(i)
-		if !ok {
-			fmt.Fprint(w, "-\t")
-			continue
-		}
-		fmt.Fprintf(w, "%.2f\t", power)
-	}
-	fmt.Fprintln(w)
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	for _, name := range c.superlinear() {
-		fmt.Fprintf(out, "grows too fast: %s\n", name)
-	}
-	fmt.Fprintln(out)
-	return nil
-}
-
-// figure has three digits, or all before the point.
-func figure(v float64) string {
-	switch {
-	case v == 0:
-		return "-"
-	case v >= 100 || v == math.Trunc(v):
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
 func writeJSON(out io.Writer, v any) error {

@@ -50,6 +50,10 @@ func TestWhatGrowsFasterThanItMayIsNamed(t *testing.T) {
 	if err := c.table(&out); err != nil || !strings.Contains(out.String(), "grows too fast: quadratic") {
 		t.Errorf("%v\n%s", err, &out)
 	}
+	out.Reset()
+	if c.markdown(&out); !strings.Contains(out.String(), "| 10 | 3 | 9.49 | 30 | 300 | 3000 | 3.78 |") {
+		t.Errorf("markdown\n%s", &out)
+	}
 }
 
 // A fixed cost hides growth at small numbers: the last decade tells.

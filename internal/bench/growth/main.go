@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -53,15 +54,15 @@ func parse(args []string, messages io.Writer) (options, error) {
 	fs.StringVar(&o.dir, "dir", "", "`DIRECTORY` for the servers' data; the lag sweep needs 10 GB there")
 	fs.StringVar(&o.kafka, "kafka", "", "`HOST:PORT` of a running Kafka, for sweeps whose names begin with kafka")
 	fs.IntVar(&o.brokerPID, "broker-pid", 0, "process `ID` of that Kafka, to measure its CPU and memory")
-	fs.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table or json")
+	fs.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table, json or markdown")
 	fs.StringVar(&o.save, "save", "", "`FILE` to add the curves to, as JSON")
 	fs.StringVar(&o.from, "from", "", "`FILE` to show the curves of, instead of measuring")
 	fs.StringVar(&o.svg, "svg", "", "`DIRECTORY` to draw the curves into")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	if o.output != "table" && o.output != "json" {
-		return o, fmt.Errorf("-o: %q is neither table nor json", o.output)
+	if !slices.Contains([]string{"table", "json", "markdown"}, o.output) {
+		return o, fmt.Errorf("-o: %q is not table, json or markdown", o.output)
 	}
 	return o, nil
 }
@@ -109,9 +110,12 @@ func (o options) keep(c Curve) error {
 func (o options) show(out io.Writer, curves ...Curve) error {
 	for _, c := range curves {
 		var err error
-		if o.output == "json" {
+		switch o.output {
+		case "json":
 			err = writeJSON(out, c)
-		} else {
+		case "markdown":
+			c.markdown(out)
+		default:
 			err = c.table(out)
 		}
 		if err != nil {

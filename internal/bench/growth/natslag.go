@@ -36,8 +36,7 @@ func lagColumns() []Column {
 // behind stores what is missing to x messages, and has new groups begin at the
 // oldest and behind the newest of them.
 func (r *rig) behind(ctx context.Context, bus *ampybus.Bus, topic string, x int) ([]float64, error) {
-	l := bars(x-r.held, quickKeys, small)
-	l.Topic = topic
+	l := on(topic, bars(x-r.held, quickKeys, small))
 	began := time.Now()
 	if _, err := r.publish(ctx, bench.Bus{Bus: bus}, l); err != nil {
 		return nil, err

@@ -142,12 +142,12 @@ func (a *assignments) Noticed(n ampybus.Notice) {
 func natsStreams() sweep {
 	return sweep{
 		curve: Curve{Name: "streams", Title: "NATS, streams that one group reads, 128 B", X: "streams", Columns: []Column{
-			total("open all ms"), noted("publish msg/s"), each("client µs/msg"),
+			total("open all ms"), each("requests to open/stream"), noted("publish msg/s"), each("client µs/msg"),
 			noted("consume msg/s"), each("client µs/msg (consume)"), each("broker µs/msg (consume)"),
 			total("client heap MB"), each("goroutines/stream"), total("idle requests/s"), total("idle client ms/s"), total("idle broker ms/s"),
 			total("streams ms"),
 		}},
-		xs: []int{1, 5, 14, 42, 100}, point: streamsPoint,
+		xs: []int{1, 5, 14, 42, 100, 200}, point: streamsPoint,
 	}
 }
 
@@ -172,33 +172,68 @@ func streamsPoint(ctx context.Context, r *rig, x int) ([]float64, error) {
 		return nil, err
 	}
 	defer bus.Close()
-	l := bars(100_000, 1, small)
+	l := bars(400_000, quickKeys, small)
 	topics := symbols(x)
 	for _, topic := range topics { // make the streams
 		if err := bus.Publish(ctx, topic, ampybus.NewHeaders(l.Schema, l.Producer, l.Source, "K"), nil); err != nil {
 			return nil, fmt.Errorf("make streams: %w", err)
 		}
 	}
-	pub, err := r.publish(ctx, &spread{to: bench.Bus{Bus: bus}, topics: topics}, l)
+	o, err := r.opening(ctx, bus, seen, x)
 	if err != nil {
 		return nil, err
 	}
-	all := seen.await(x)
-	began := time.Now()
-	opened := make(chan time.Duration, 1)
-	go func() { <-all; opened <- time.Since(began) }()
-	before := memoryNow()
-	group := member{bus, ampybus.Consumer{Pattern: barsPattern, Group: newGroup()}}
-	con, err := r.work(ctx, l.Count+x, group)
+	pub, err := r.publish(ctx, &spread{to: bench.Bus{Bus: bus}, topics: topics, keys: true}, l)
 	if err != nil {
 		return nil, err
 	}
-	requests, client, broker, err := r.idling(ctx, []member{group})
+	con, err := r.work(ctx, l.Count+x, member{bus, ampybus.Consumer{Pattern: barsPattern, Group: newGroup()}})
 	if err != nil {
 		return nil, err
 	}
 	return r.commands(ctx, []float64{
-		millis(<-opened), pub.rate(), pub.clientMicros(), con.rate(), con.clientMicros(), con.brokerMicros(),
-		mega(con.peak.live), float64(con.peak.goroutines-before.goroutines) / float64(x), requests, millis(client), millis(broker),
+		millis(o.took), o.requests / float64(x), pub.rate(), pub.clientMicros(), con.rate(), con.clientMicros(), con.brokerMicros(),
+		mega(con.peak.live), o.goroutines / float64(x), o.idle, millis(o.client), millis(o.broker),
 	}, []string{"streams"})
+}
+
+// opened is what lanes without messages cost.
+type opened struct {
+	took           time.Duration
+	requests       float64 // until all were open
+	goroutines     float64
+	idle           float64 // requests a second from then on
+	client, broker time.Duration
+}
+
+// opening has a new group open all lanes, and leaves it idle for a while.
+func (r *rig) opening(ctx context.Context, bus *ampybus.Bus, seen *assignments, lanes int) (o opened, err error) {
+	before, err := r.broker()
+	if err != nil {
+		return o, err
+	}
+	quiet := memoryNow().goroutines
+	working, quit := context.WithCancel(ctx)
+	defer quit()
+	ended := make(chan error, 1)
+	all, began := seen.await(lanes), time.Now()
+	go func() {
+		ended <- consumeAll(working, []member{{bus, ampybus.Consumer{Pattern: barsPattern, Group: newGroup(), StartNew: true}}}, func() {})
+	}()
+	select {
+	case <-all:
+	case err := <-ended:
+		return o, fmt.Errorf("open: it ended early: %w", err)
+	}
+	o.took = time.Since(began)
+	after, err := r.broker()
+	if err != nil {
+		return o, err
+	}
+	o.requests, o.goroutines = float64(after.Requests-before.Requests), float64(memoryNow().goroutines-quiet)
+	if o.idle, o.client, o.broker, err = r.idle(ctx, idleTime); err != nil {
+		return o, err
+	}
+	quit()
+	return o, <-ended
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -70,10 +71,13 @@ func (r *rig) nats(c natsbinding.Config) (*ampybus.Bus, error) {
 
 // onKafka connects to the running Kafka, where a topic of its own is deleted in
 // the end. LayoutFull keeps the sweep's records apart from others'.
-func (r *rig) onKafka(topic string, partitions int) (*ampybus.Bus, error) {
-	r.topics = append(r.topics, topic)
+func (r *rig) onKafka(topic string, partitions int, o ampybus.Observer) (*ampybus.Bus, error) {
+	if !slices.Contains(r.topics, topic) {
+		r.topics = append(r.topics, topic)
+	}
 	return kafkabinding.Connect(kafkabinding.Config{
 		Brokers: []string{r.kafka.kafka}, Layout: kafkabinding.LayoutFull, Partitions: partitions, Logger: quiet(),
+		Bus: ampybus.Options{Observer: o},
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/AmpyFin/ampy-bus/internal/bench"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
@@ -26,11 +27,19 @@ func bars(count, keys, size int) bench.Load {
 	}
 }
 
-// spread sends a load to several topics in turn, each its own key, and every so
-// often to a rare one.
+// on is the load on another topic of bars.
+func on(topic string, l bench.Load) bench.Load {
+	t, _ := ampybus.ParseTopic(topic)
+	l.Topic, l.Key = topic, t.Subtopic
+	return l
+}
+
+// spread sends a load to several topics in turn, and every so often to a rare
+// one.
 type spread struct {
 	to     bench.Publisher
 	topics []string
+	keys   bool // as many on each topic as the load has; else each topic is one
 	rare   string
 	every  int
 	n      int
@@ -44,7 +53,11 @@ func (s *spread) Publish(e ampybus.Envelope, done func(error)) {
 	}
 	s.n++
 	t, _ := ampybus.ParseTopic(e.Topic)
+	_, n, many := strings.Cut(e.Headers.PartitionKey, "|")
 	e.Headers.PartitionKey = t.Subtopic
+	if s.keys && many {
+		e.Headers.PartitionKey += "|" + n
+	}
 	s.to.Publish(e, done)
 }
 
@@ -57,7 +70,7 @@ func symbols(n int) []string {
 	return topics
 }
 
-// each of the buses is closed; an error says which kind of work failed.
+// closeAll closes what was only measured.
 func closeAll(buses ...*ampybus.Bus) {
 	for _, b := range buses {
 		_ = b.Close()
