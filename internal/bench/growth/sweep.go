@@ -26,7 +26,7 @@ type sweep struct {
 // sweeps lists all, those of NATS first.
 func sweeps() []sweep {
 	return []sweep{
-		natsKeys(), natsSymbols(), natsLag(), natsGroups(), natsShares(), natsStreams(), natsIDs(), natsSizes(),
+		natsKeys(), natsSymbols(), natsPieces(), natsLag(), natsGroups(), natsShares(), natsStreams(), natsIDs(), natsSizes(),
 		settledLetters(), parkedKeys(), parkedMessages(), natsSync(), natsReplicas(), dedupeWindow(),
 		kafkaKeys(), kafkaLag(), kafkaGroups(), kafkaPartitions(), kafkaSizes(),
 	}

@@ -14,10 +14,6 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// maxTopicEntries bounds the topics remembered one by one, which happens only
-// where foreign streams cut a scope into pieces.
-const maxTopicEntries = 10_000
-
 // log is a stream as the publisher sees it.
 type log struct {
 	name string
@@ -33,8 +29,9 @@ type log struct {
 
 // logTable finds the stream of a topic, making it on first use.
 type logTable struct {
-	t     *Transport
-	known atomic.Pointer[map[string]*log] // by scope, or by topic where a scope is in pieces
+	t      *Transport
+	known  atomic.Pointer[map[string]*log] // by scope
+	pieces *pieces                         // of scopes that no stream holds whole
 
 	mu      sync.Mutex
 	finding map[string]*finding
@@ -49,18 +46,17 @@ type finding struct {
 }
 
 func newLogTable(t *Transport) *logTable {
-	lt := &logTable{t: t, finding: make(map[string]*finding), told: make(map[string]bool)}
+	lt := &logTable{t: t, pieces: newPieces(), finding: make(map[string]*finding), told: make(map[string]bool)}
 	lt.known.Store(&map[string]*log{})
 	return lt
 }
 
 // lookup is the topic's log if it is known already.
 func (lt *logTable) lookup(topic string) *log {
-	known := *lt.known.Load()
-	if l, ok := known[lt.t.cfg.Layout.Scope(topic)]; ok {
+	if l, ok := (*lt.known.Load())[lt.t.cfg.Layout.Scope(topic)]; ok {
 		return l
 	}
-	return known[topic]
+	return lt.pieces.lookup(topic)
 }
 
 // find returns the topic's log, asking the server and making the stream if
@@ -106,7 +102,7 @@ func (lt *logTable) run(f *finding, key, topic string) {
 }
 
 // findScope returns nil without an error where the scope is in pieces: each
-// topic must then be looked up by itself.
+// topic's stream must then be looked for.
 func (lt *logTable) findScope(ctx context.Context, scope string) (*log, error) {
 	want, ok := lt.t.cfg.Layout.Stream(scope)
 	if scope == "" || !ok {
@@ -134,21 +130,6 @@ func (lt *logTable) findScope(ctx context.Context, scope string) (*log, error) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("make stream %s: %w: other processes keep changing streams on %s", want.Name, driver.ErrUnavailable, want.Subject)
-}
-
-func (lt *logTable) findPiece(ctx context.Context, topic string) (*log, error) {
-	infos, err := lt.t.overlapping(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	if len(infos) == 0 {
-		return nil, fmt.Errorf("publish to %s: %w: other streams hold a part of its domain, so none is made: add the subject to one of them", topic, driver.ErrNoLog)
-	}
-	l := lt.describe(infos[0], "")
-	if len(*lt.known.Load()) < maxTopicEntries {
-		lt.remember(topic, l)
-	}
-	return l, nil
 }
 
 // describe tells our own stream from an adopted one by its name: an operator
@@ -189,6 +170,7 @@ func (lt *logTable) forget(l *log) {
 	m := maps.Clone(*lt.known.Load())
 	maps.DeleteFunc(m, func(_ string, v *log) bool { return v == l })
 	lt.known.Store(&m)
+	lt.pieces.forget(l)
 }
 
 // learn notes that a subject which we may not ask about belongs to a stream of
