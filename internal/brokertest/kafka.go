@@ -214,8 +214,10 @@ appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d %p %m (%c)%n
 `
 
+// java runs a class of Kafka's. What it unpacks for itself goes with the node.
 func (c *KafkaCluster) java(n *kafkaNode, args ...string) *exec.Cmd {
 	jvm := []string{
+		"-Djava.io.tmpdir=" + n.dir,
 		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
 		"-Dlog4j2.configurationFile=" + filepath.Join(n.dir, "log4j2.properties"),
 		"-cp", filepath.Join(c.libs, "*"),

@@ -27,7 +27,7 @@ func (l Layout) kafkaTopic(topic string) (string, error) {
 		name = topic
 	}
 	if len(name) > maxTopicName || !legal(name) {
-		return "", fmt.Errorf("%q is no name for a Kafka topic (letters, digits, '.', '_' and '-'): use the domain layout: %w", name, driver.ErrNoLog)
+		return "", fmt.Errorf("%q is no name for a Kafka topic (letters, digits, '.', '_' and '-'): use the domain layout (without layout=full), or another subtopic: %w: %w", name, driver.ErrConfig, driver.ErrNoLog)
 	}
 	return name, nil
 }
