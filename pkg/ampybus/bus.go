@@ -59,6 +59,7 @@ type Bus struct {
 	t    driver.Transport
 	opts Options
 	pipe *pipeline
+	memo publishMemo
 
 	mu     sync.Mutex
 	closed bool

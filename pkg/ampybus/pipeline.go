@@ -128,6 +128,9 @@ func (p *pipeline) withdraw(r *pending) bool {
 func (p *pipeline) take(s *pipelineShard, q *keyQueue) *flight {
 	f := &flight{p: p, s: s, q: q}
 	f.batch = f.oneBatch[:0]
+	if len(q.pending) > 1 {
+		f.batch = make([]*pending, 0, min(len(q.pending), maxBatchRecords))
+	}
 	n, bytes := 0, 0
 	for _, r := range q.pending {
 		if f.full(r, bytes) {
@@ -197,6 +200,9 @@ func (s *pipelineShard) forget(q *keyQueue) {
 func (p *pipeline) send(f *flight) {
 	for f != nil {
 		recs := f.oneRec[:0]
+		if len(f.batch) > 1 {
+			recs = make([]driver.Record, 0, len(f.batch))
+		}
 		for _, r := range f.batch {
 			r.attempts++
 			recs = append(recs, r.rec)

@@ -102,7 +102,7 @@ func (b *Bus) prepare(ctx context.Context, e Envelope) (*pending, error) {
 func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
 	e.Headers.Topic = e.Topic
 	e.Headers.Bridge = BridgeInfo{} // it is first published here
-	if err := e.Validate(); err != nil {
+	if err := b.memo.validate(&e); err != nil {
 		return nil, err
 	}
 	policy := policyRow(domainOf(e.Topic))

@@ -41,12 +41,18 @@ func (e *Envelope) check(r role) error {
 	}
 	c.identity(h)
 	c.schema(h)
+	return c.rest(e, policy)
+}
+
+// rest is what check does behind topic and schema.
+func (c *checker) rest(e *Envelope, policy *Policy) error {
+	h := &e.Headers
 	c.content(h)
 	c.texts(h)
 	c.numbers(h)
 	c.extra(h.Extra)
 	c.sizes(h, len(e.Payload))
-	if r == asApplication {
+	if c.role == asApplication {
 		c.personal(h, policy)
 	}
 	return errors.Join(c.errs...)
