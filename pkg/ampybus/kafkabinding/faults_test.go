@@ -92,6 +92,9 @@ func TestProduceFaultsLoseAndRepeatNothing(t *testing.T) {
 	next := make(map[string]int)
 	for _, d := range historyOf(t, b, "ampy.dev.orders.v1.>") {
 		key, n := split(string(d.Value))
+		if d.Key != key || d.ID != string(d.Value) {
+			t.Errorf("%s is stored with key %s and id %s", d.Value, d.Key, d.ID)
+		}
 		if n != next[key] {
 			t.Errorf("key %s: %d is stored where %d was due", key, n, next[key])
 		}

@@ -2,6 +2,7 @@ package kafkabinding
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,9 +15,19 @@ type openCalls struct {
 	work    sync.WaitGroup
 
 	mu     sync.Mutex
-	calls  []*publication
+	calls  []*openCall
 	closed bool
 }
+
+// openCall is a publication that may be late. It lets go of one that has
+// settled, so that its records are not held until somebody looks.
+type openCall struct {
+	deadline time.Time
+	p        atomic.Pointer[publication]
+}
+
+// close is called when all is settled.
+func (c *openCall) close() { c.p.Store(nil) }
 
 func newOpenCalls(timeout time.Duration) *openCalls {
 	o := &openCalls{timeout: timeout, quit: make(chan struct{})}
@@ -31,8 +42,9 @@ func (o *openCalls) add(p *publication) bool {
 	if o.closed {
 		return false
 	}
-	p.deadline = time.Now().Add(o.timeout)
-	o.calls = append(o.calls, p)
+	p.call = &openCall{deadline: time.Now().Add(o.timeout)}
+	p.call.p.Store(p)
+	o.calls = append(o.calls, p.call)
 	return true
 }
 
@@ -60,15 +72,24 @@ func (o *openCalls) due(now time.Time) []*publication {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
-	for n < len(o.calls) && (now.After(o.calls[n].deadline) || o.calls[n].done.Load()) {
+	for n < len(o.calls) && (now.After(o.calls[n].deadline) || o.calls[n].p.Load() == nil) {
 		n++
 	}
-	late := append([]*publication(nil), o.calls[:n]...)
+	late := unsettled(o.calls[:n])
 	clear(o.calls[:n])
 	if o.calls = o.calls[n:]; len(o.calls) == 0 {
 		o.calls = nil
 	}
 	return late
+}
+
+func unsettled(calls []*openCall) (ps []*publication) {
+	for _, c := range calls {
+		if p := c.p.Load(); p != nil {
+			ps = append(ps, p)
+		}
+	}
+	return ps
 }
 
 // close settles what is open as uncertain, and takes nothing more.
@@ -84,7 +105,7 @@ func (o *openCalls) close() {
 	o.mu.Unlock()
 	close(o.quit)
 	o.work.Wait()
-	for _, p := range calls {
+	for _, p := range unsettled(calls) {
 		p.expire()
 	}
 }

@@ -1,14 +1,9 @@
 package kafkabinding
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/mutant"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
@@ -18,12 +13,11 @@ import (
 // together: the client keeps them in order, and gives none of a partition up to
 // store a later one.
 type publication struct {
-	t        *Transport
-	recs     []driver.Record
-	settle   func(int, driver.Outcome)
-	deadline time.Time
-	done     atomic.Bool
-	handing  sync.Mutex // held while records are handed to the client
+	t       *Transport
+	recs    []driver.Record
+	settle  func(int, driver.Outcome)
+	call    *openCall
+	handing sync.Mutex // held while records are handed to the client
 
 	mu     sync.Mutex
 	next   int // the next to settle
@@ -44,7 +38,6 @@ func (t *Transport) Publish(recs []driver.Record, settle func(int, driver.Outcom
 		for i := range recs {
 			settle(i, driver.Outcome{Err: fmt.Errorf("publish to %s: %w", recs[i].Topic, driver.ErrClosed)})
 		}
-		p.done.Store(true)
 		return
 	}
 	p.send()
@@ -157,35 +150,11 @@ func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKn
 			return known, false
 		}
 	}
-	// Never the caller's context: one that ends would fail every record that
-	// the client holds for the partition, those of other callers too.
-	ctx := context.Background()
-	if mutant.On("caller-ctx-to-produce") {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.t.cfg.AckTimeout)
-		_ = cancel
-	}
-	p.t.cl.TryProduce(ctx, encode(rec, kt.name), func(r *kgo.Record, err error) {
-		o := outcome(kt, rec.Topic, r, err)
-		if rec.ID == "" {
-			p.result(j, o)
-			return
-		}
-		waiting := kt.ids.finish(id, r, err)
-		p.result(j, o)
-		o.Duplicate = err == nil
-		for _, w := range waiting {
-			w.p.result(w.i, o)
-		}
-	})
+	out := p.t.newSending()
+	out.p, out.kt, out.i, out.id = p, kt, j, id
+	out.encode(rec, kt.name)
+	out.produce()
 	return known, false
-}
-
-func outcome(kt *kafkaTopic, topic string, r *kgo.Record, err error) driver.Outcome {
-	if err != nil {
-		return driver.Outcome{Err: produceError(topic, err)}
-	}
-	return driver.Outcome{Log: kt.log(r.Partition), Pos: uint64(r.Offset)}
 }
 
 // result notes what became of record i, and settles all whose turn has come.
@@ -238,7 +207,7 @@ func (p *publication) settleNext(o driver.Outcome) {
 	}
 	p.failed = p.failed || o.Err != nil
 	if p.next == len(p.recs) {
-		p.done.Store(true)
+		p.call.close()
 	}
 	p.settle(i, o)
 }

@@ -34,6 +34,7 @@ type Transport struct {
 	// batches is asked by the client from its own goroutines.
 	batches batchLimits
 	fold    *folder // of the clients that read
+	spare   sync.Pool // of *sending
 
 	mu       sync.Mutex
 	closed   bool

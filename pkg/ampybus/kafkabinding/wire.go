@@ -1,6 +1,7 @@
 package kafkabinding
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,8 @@ const (
 	ownID              = "ampy_bus_id"
 )
 
-// encode makes a Kafka record. Its bytes are copied but for the value.
-func encode(rec *driver.Record, kafkaTopic string) *kgo.Record {
+// encode fills s.rec. Its bytes are copied but for the value.
+func (s *sending) encode(rec *driver.Record, kafkaTopic string) {
 	needTopic, needID := true, rec.ID != ""
 	n := len(rec.Key) + len(rec.Topic) + len(rec.ID)
 	for i := range rec.Headers {
@@ -36,24 +37,26 @@ func encode(rec *driver.Record, kafkaTopic string) *kgo.Record {
 			needID = rec.ID != "" && h.Value != rec.ID
 		}
 	}
-	buf := make([]byte, 0, n)
-	hold := func(s string) []byte {
-		at := len(buf)
-		buf = append(buf, s...)
-		return buf[at:len(buf):len(buf)]
-	}
-	r := &kgo.Record{Topic: kafkaTopic, Value: rec.Value, Key: hold(rec.Key)}
-	r.Headers = make([]kgo.RecordHeader, 0, len(rec.Headers)+2)
+	s.bytes = slices.Grow(s.bytes[:0], n)
+	hs := slices.Grow(s.rec.Headers[:0], len(rec.Headers)+2)
+	s.rec = kgo.Record{Topic: kafkaTopic, Value: rec.Value, Key: s.hold(rec.Key)}
 	for i := range rec.Headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: rec.Headers[i].Name, Value: hold(rec.Headers[i].Value)})
+		hs = append(hs, kgo.RecordHeader{Key: rec.Headers[i].Name, Value: s.hold(rec.Headers[i].Value)})
 	}
 	if needTopic && kafkaTopic != rec.Topic {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: ownTopic, Value: hold(rec.Topic)})
+		hs = append(hs, kgo.RecordHeader{Key: ownTopic, Value: s.hold(rec.Topic)})
 	}
 	if needID {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: ownID, Value: hold(rec.ID)})
+		hs = append(hs, kgo.RecordHeader{Key: ownID, Value: s.hold(rec.ID)})
 	}
-	return r
+	s.rec.Headers = hs
+}
+
+// hold copies v into s.bytes, which has room for it.
+func (s *sending) hold(v string) []byte {
+	at := len(s.bytes)
+	s.bytes = append(s.bytes, v...)
+	return s.bytes[at:len(s.bytes):len(s.bytes)]
 }
 
 // size is what a record counts against the limit.
