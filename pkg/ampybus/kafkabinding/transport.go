@@ -33,7 +33,7 @@ type Transport struct {
 	open   *openCalls
 	// batches is asked by the client from its own goroutines.
 	batches batchLimits
-	fold    *folder // of the clients that read
+	fold    *folder   // of the clients that read
 	spare   sync.Pool // of *sending
 
 	mu       sync.Mutex
