@@ -17,9 +17,6 @@ import (
 )
 
 const (
-	// readAhead bounds the records of one partition that wait to be merged,
-	// but for the last fetch.
-	readAhead = 4096
 	// nextRecords bounds what one Next returns.
 	nextRecords = 1024
 	// readerRound is how long a reader waits before it looks again whether the
@@ -45,23 +42,6 @@ type reader struct {
 	scanned time.Time
 	once    sync.Once
 }
-
-// track is a reader's place in one partition: what is left is [next, end).
-type track struct {
-	place
-	name    string
-	unpack  unpacker
-	next    uint64 // behind what was read
-	end     uint64
-	history uint64 // up to here it is merged with the others by time
-	head    []driver.Delivery
-	gap     *driver.GapError // before what is read next
-	paused  bool
-	failed  bool // the feed has stopped reading it
-}
-
-func (k *track) done() bool     { return k.next >= k.end && k.gap == nil }
-func (k *track) caughtUp() bool { return k.next >= min(k.history, k.end) }
 
 // Read implements driver.Transport.
 func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reader, error) {
@@ -160,32 +140,6 @@ func (r *reader) bounds(ctx context.Context, topics []string) (b logBounds, err 
 	return b, err
 }
 
-func (r *reader) window(p place, b logBounds, first bool) *track {
-	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log(), fold: r.t.fold}, next: b.of(b.first, p), history: b.of(b.next, p)}
-	k.end = k.history
-	from, set := r.c.From[k.name]
-	switch {
-	case !first:
-	case set:
-		k.next = from
-		if begin := b.of(b.first, p); from < begin {
-			k.gap = &driver.GapError{Log: k.name, From: from, To: begin}
-			k.next = begin
-		}
-	case r.c.New:
-		k.next = k.history
-	case !r.c.Start.IsZero():
-		k.next = b.of(b.start, p)
-	}
-	if !r.c.End.IsZero() {
-		k.end = b.of(b.end, p)
-	}
-	if r.follows() {
-		k.end = endless
-	}
-	return k
-}
-
 // Next implements driver.Reader.
 func (r *reader) Next(ctx context.Context) ([]driver.Delivery, error) {
 	select {
@@ -213,7 +167,7 @@ func (r *reader) Next(ctx context.Context) ([]driver.Delivery, error) {
 
 func (r *reader) done() bool {
 	for _, k := range r.order {
-		if !k.done() || len(k.head) > 0 {
+		if !k.done() || k.held() > 0 {
 			return false
 		}
 	}
@@ -239,7 +193,7 @@ func (r *reader) merge() ([]driver.Delivery, error) {
 		}
 		out = append(out, k.head[0])
 		k.head = k.head[1:]
-		if k.paused && len(k.head) <= readAhead/2 {
+		if k.paused && k.held() <= readAhead/2 {
 			k.paused = false
 			r.feed.pause(k.place, false)
 		}
@@ -252,7 +206,7 @@ func (r *reader) merge() ([]driver.Delivery, error) {
 func (r *reader) oldest() *track {
 	var best *track
 	for _, k := range r.order {
-		if len(k.head) == 0 {
+		if r.open(k); len(k.head) == 0 {
 			if k.gap != nil {
 				return k
 			}
@@ -281,6 +235,7 @@ func (r *reader) fill(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(r.ctx, cancel)
 	defer stop()
+	r.repair(ctx)
 	fs := r.feed.poll(ctx, func() bool { return true })
 	fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 		if k := r.tracks[place{fp.Topic, fp.Partition}]; k != nil {
@@ -295,51 +250,13 @@ func (r *reader) fill(ctx context.Context) {
 			}
 		}
 	}
-	r.repair(ctx)
 }
 
-// take adds records of one partition to its track. One that holds plenty and is
-// fetched again, because another has nothing, is paused.
-func (r *reader) take(k *track, rs []*kgo.Record) {
-	if !k.paused && len(k.head) >= readAhead {
-		k.paused = true
-		r.feed.pause(k.place, true)
-	}
-	for _, rec := range rs {
-		pos := uint64(rec.Offset)
-		if pos >= k.end {
-			k.next = k.end
-			break
-		}
-		k.next = pos + 1
-		if rec.Attrs.IsControl() {
-			continue
-		}
-		d := k.unpack.decode(rec)
-		if r.p.wants(d.Topic) && r.within(&d) {
-			k.head = append(k.head, d)
-		}
-	}
-	if k.next >= k.end {
-		r.feed.stop(k.place)
-	}
-}
-
-// within checks the times of a window once more: where producers set them, a
-// log is not in their order. Positions win over the start.
-func (r *reader) within(d *driver.Delivery) bool {
-	if !r.c.End.IsZero() && !d.StoredAt.Before(r.c.End) {
-		return false
-	}
-	_, from := r.c.From[d.Log]
-	return from || r.c.Start.IsZero() || !d.StoredAt.Before(r.c.Start)
-}
-
-// repair goes on with tracks that the feed has stopped: behind a gap where the
-// log begins later by now.
+// repair goes on with tracks that the feed has stopped and that have nothing
+// left: behind a gap where the log begins later by now.
 func (r *reader) repair(ctx context.Context) {
 	for _, k := range r.order {
-		if !k.failed || ctx.Err() != nil || k.gap != nil {
+		if !k.failed || ctx.Err() != nil || k.gap != nil || k.held() > 0 {
 			continue
 		}
 		first, _, err := r.t.bounds(ctx, k.place)
