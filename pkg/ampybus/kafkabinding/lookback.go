@@ -42,6 +42,8 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{kt.name: starts}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(100*time.Millisecond),
+		// The last record may be the mark of a transaction's end.
+		kgo.KeepControlRecords(),
 		kgo.WithDecompressor(t.fold))...)
 	if err != nil {
 		return err
@@ -61,8 +63,10 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 				if r.Offset >= end[fp.Partition] {
 					continue
 				}
-				if d := unpack.decode(r); d.ID != "" {
-					kt.ids.learn(d.ID, r.Partition, r.Offset)
+				if !r.Attrs.IsControl() {
+					if d := unpack.decode(r); d.ID != "" {
+						kt.ids.learn(d.ID, r.Partition, r.Offset)
+					}
 				}
 				if r.Offset == end[fp.Partition]-1 {
 					open--
