@@ -48,7 +48,6 @@ type Item[T any] struct {
 type Core[T any] struct {
 	cfg    Config
 	lanes  map[string]*lane[T]
-	recent *lane[T] // that Add was called for
 	owned  int
 	parked map[string]string // key to cause
 	ready  readyList[T]
@@ -106,11 +105,7 @@ func (c *Core[T]) Assign(lane string, epoch, from uint64) {
 // position: a source that resumes delivers records again. A lane's records must
 // be added in log order; what comes late is taken for known.
 func (c *Core[T]) Add(it Item[T]) bool {
-	l := c.recent
-	if l == nil || l.name != it.Lane {
-		l = c.lanes[it.Lane]
-		c.recent = l
-	}
+	l := c.lanes[it.Lane]
 	if l == nil || !l.owned || l.draining {
 		return false
 	}

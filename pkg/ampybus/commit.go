@@ -57,8 +57,12 @@ func (e *engine) due() []commitPoint {
 // commit commits one lane. A point that waited for another one of its lane,
 // which was behind it, is not asked for any more.
 func (e *engine) commit(ctx context.Context, c commitPoint) {
-	c.l.committing.Lock()
-	defer c.l.committing.Unlock()
+	select {
+	case c.l.committing <- struct{}{}:
+		defer func() { <-c.l.committing }()
+	case <-ctx.Done():
+		return // the next tick tries again
+	}
 	e.mu.Lock()
 	done := c.low <= c.l.committed
 	e.mu.Unlock()

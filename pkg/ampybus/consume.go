@@ -66,9 +66,9 @@ func newMessage(d *driver.Delivery) *Message {
 
 // process is one attempt on one message, from the core's hand-out to its
 // verdict. The order of its steps is a promise.
-func (e *engine) process(l *lane, t *keyed.Task[*item], w *worker) keyed.Verdict {
+func (e *engine) process(l *lane, t keyed.Task[*item], memo *topicMemo) keyed.Verdict {
 	it := t.Value
-	m := it.message(e, t)
+	m := it.message(e, &t)
 	if it.dead != "" { // its dead letter could not be stored before
 		return e.bury(l, it, m, it.dead)
 	}
@@ -85,8 +85,8 @@ func (e *engine) process(l *lane, t *keyed.Task[*item], w *worker) keyed.Verdict
 	if cause != "" {
 		return e.bury(l, it, m, ReasonPredecessorDead+":"+cause)
 	}
-	if err := e.bus.unpack(l.ctx, m, &w.memo); err != nil {
-		return e.refuse(l, it, *t, m, err)
+	if err := e.bus.unpack(l.ctx, m, memo); err != nil {
+		return e.refuse(l, it, t, m, err)
 	}
 	if e.c.Check != nil {
 		if err := e.c.Check(m); err != nil {
@@ -96,7 +96,7 @@ func (e *engine) process(l *lane, t *keyed.Task[*item], w *worker) keyed.Verdict
 	seen, err := e.c.Dedupe.Seen(l.ctx, m)
 	switch {
 	case err != nil:
-		return e.retry(l, it, *t, m, fmt.Errorf("look up duplicates: %w", err))
+		return e.retry(l, it, t, m, fmt.Errorf("look up duplicates: %w", err))
 	case seen == SeenSame:
 		if redriven {
 			e.applied(t.Key, t.Lane)
@@ -112,22 +112,22 @@ func (e *engine) process(l *lane, t *keyed.Task[*item], w *worker) keyed.Verdict
 		_ = e.c.Dedupe.Mark(l.ctx, m)
 	}
 	if err := e.mark(l.ctx, l, t.Pos); err != nil {
-		return e.retry(l, it, *t, m, err)
+		return e.retry(l, it, t, m, err)
 	}
-	start := w.clock.now()
+	start := time.Now()
 	e.begin(it, start)
 	err = e.handle(l.ctx, m)
-	end := w.clock.now()
+	end := time.Now()
 	took := end.Sub(start)
 	if err := e.mark(l.ctx, l, 0); err != nil {
 		e.notice(Notice{Kind: NoticeTrouble, Lane: l.name, Text: "the end of an attempt could not be marked", Err: err})
 	}
 	if err != nil {
-		return e.failed(l, it, *t, m, err, took)
+		return e.failed(l, it, t, m, err, took)
 	}
 	e.succeeded()
 	if err := e.c.Dedupe.Mark(l.ctx, m); err != nil {
-		return e.retry(l, it, *t, m, fmt.Errorf("mark as applied: %w", err))
+		return e.retry(l, it, t, m, fmt.Errorf("mark as applied: %w", err))
 	}
 	if redriven {
 		e.applied(t.Key, t.Lane)

@@ -53,10 +53,9 @@ type lane struct {
 	name       string
 	epoch      uint64
 	committed  uint64
-	committing sync.Mutex // held while a commit is asked for: points do not overtake each other
+	committing chan struct{} // holds a token while a commit is asked for: points do not overtake each other
 	paused     bool
 	draining   bool
-	settling   bool   // a hand with messages of it is being reported
 	suspect    bool   // its owners kept vanishing: see crashloop.go
 	culprit    uint64 // the position that must not run again
 	crashes    int
@@ -191,7 +190,7 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 	if !e.restoredParked(ctx, ev) {
 		return
 	}
-	l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From}
+	l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From, committing: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	e.mu.Lock()
 	e.lanes[ev.Lane] = l

@@ -28,19 +28,11 @@ type worker struct {
 	timer *time.Timer
 	probe bool // the hand is the one attempt of a paused consumer
 	memo  topicMemo
-	clock clock
-	lanes []*lane // of the hand that is being settled
 
 	mu    sync.Mutex
 	hand  []duty
 	begun int // those before have begun
 }
-
-// clock tells the time from that of the hand: to ask how long ago that was costs
-// half of time.Now.
-type clock struct{ taken time.Time }
-
-func (c clock) now() time.Time { return c.taken.Add(time.Since(c.taken)) }
 
 // duty is a message in a worker's hand.
 type duty struct {
@@ -91,17 +83,13 @@ func (w *worker) take(now time.Time) bool {
 	n := w.share()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hand, w.begun, w.clock = w.hand[:0], 0, clock{now}
-	var l *lane
+	w.hand, w.begun = w.hand[:0], 0
 	for len(w.hand) < n {
 		t, ok := e.core.Next(now)
 		if !ok {
 			break
 		}
-		if l == nil || l.name != t.Lane {
-			l = e.lanes[t.Lane]
-		}
-		w.hand = append(w.hand, duty{t: t, l: l})
+		w.hand = append(w.hand, duty{t: t, l: e.lanes[t.Lane]})
 	}
 	if len(w.hand) == 0 {
 		e.arm()
@@ -134,7 +122,7 @@ func (w *worker) run() {
 	defer w.timer.Stop()
 	for d := w.begin(); d != nil; d = w.begin() {
 		if d.v = released(); d.l.ctx.Err() == nil { // the lane may have gone meanwhile
-			d.v = w.e.process(d.l, &d.t, w)
+			d.v = w.e.process(d.l, d.t, &w.memo)
 		}
 		if w.e.isWary() {
 			w.giveBack()
@@ -188,17 +176,10 @@ func (w *worker) settle(taken time.Time) {
 		e.core.Finish(d.t, d.v, now)
 		waits = waits || d.v.Outcome == keyed.Retry
 		e.survived(d.l)
-		if !d.l.settling {
-			d.l.settling = true
-			w.lanes = append(w.lanes, d.l)
+		if i+1 == len(w.hand) || w.hand[i+1].l != d.l {
+			e.finished(d.l)
 		}
 	}
-	for _, l := range w.lanes {
-		l.settling = false
-		e.finished(l)
-	}
-	clear(w.lanes)
-	w.lanes = w.lanes[:0]
 	if waits {
 		e.arm() // the next to be idle may be long in coming
 	}

@@ -2,6 +2,7 @@ package ampytest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,7 +56,7 @@ type message struct {
 	unsure  int
 	failed  int
 	as      map[string]bool // publish ids that may be stored
-	stored  []place
+	stored  []place // by the broker's word, or delivered from there
 	held    []place
 	effects int
 	dead    bool // a dead letter of it was stored, or may be
@@ -110,6 +111,9 @@ func (a *audit) take(e *Event) {
 		a.log(e.Log).hold(e)
 	case OpDeliver:
 		a.log(e.Log).see(e)
+		if m := a.msgs[e.ID]; m != nil {
+			m.lie(place{e.Log, e.Pos})
+		}
 	case OpGap:
 		l := a.log(logOf(e.Lane))
 		l.gaps = append(l.gaps, *e)
@@ -139,10 +143,17 @@ func (a *audit) takeStore(e *Event) {
 	m := a.message(e)
 	m.as[e.As] = true
 	if e.Phase == OK && e.Log != "" {
-		m.stored = append(m.stored, place{e.Log, e.Pos})
+		m.lie(place{e.Log, e.Pos})
 		if e.Text == "" { // a duplicate's bytes are not those that are stored
 			a.log(e.Log).see(e)
 		}
+	}
+}
+
+// lie notes where a copy was stored.
+func (m *message) lie(at place) {
+	if !slices.Contains(m.stored, at) {
+		m.stored = append(m.stored, at)
 	}
 }
 

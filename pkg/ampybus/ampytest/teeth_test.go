@@ -3,6 +3,7 @@ package ampytest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -286,5 +287,46 @@ func TestParkedKeysMustNotBeOvertaken(t *testing.T) {
 	}
 	if r := h.Check(Rules{Parks: true}); r.Count(KeyInverted) != 1 {
 		t.Errorf("parking: %v", r.Err())
+	}
+}
+
+// A broker may not tell where a record of a batch lies. If it is gone, only a
+// gap between those of its key before and after explains that.
+func TestAnUntoldPositionIsExplainedByAGapInItsPlaceOnly(t *testing.T) {
+	stored := func(id string, pos uint64) []Event {
+		e := Event{Key: "a", ID: id, As: id, Hash: id}
+		call, done, store := e, e, e
+		call.Op, call.Phase = OpPublish, Invoke
+		done.Op, done.Phase = OpPublish, OK
+		store.Op, store.Phase, store.Pos = OpStore, OK, pos
+		if pos > 0 {
+			store.Log = "log"
+		}
+		return []Event{call, store, done}
+	}
+	for name, c := range map[string]struct {
+		from, to uint64
+		want     int
+	}{
+		"in its place":     {3, 5, 0},
+		"around its place": {1, 9, 0},
+		"before":           {1, 3, 1},
+		"behind":           {6, 9, 1},
+		"none":             {0, 0, 1},
+	} {
+		h := &History{}
+		for _, e := range slices.Concat(stored("a1", 2), stored("a2", 0), stored("a3", 6)) {
+			h.Note(e)
+		}
+		h.Note(Event{Op: OpGap, Lane: "log", Pos: c.from, To: c.to})
+		found := 0
+		for _, f := range h.Check(Rules{}).Findings {
+			if f.Kind == NotStored {
+				found++
+			}
+		}
+		if found != c.want {
+			t.Errorf("a gap %s: %d findings, want %d", name, found, c.want)
+		}
 	}
 }
