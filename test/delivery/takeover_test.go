@@ -95,7 +95,7 @@ func shares(w *world) {
 	c := w.narrow()
 	c.Shares = 4
 	if w.onKafka() { // a rebalance takes a while, and who joins shall work too
-		w.pace *= 5
+		w.pace *= 8
 	}
 	if w.slow {
 		w.pace *= 4

@@ -52,11 +52,12 @@ func TestPullsOfManyLanesShareABudget(t *testing.T) {
 	const shares, n, size = 16, 200, 100 << 10
 	s := brokertest.Start(t)
 	tr := dial(t, Config{URL: s.URL()})
-	for i := range n {
+	publish := func(i int) {
 		if o := outcomes(t, tr, driver.Record{Topic: testTopic, Value: append(make([]byte, size), strconv.Itoa(i)...)})[0]; o.Err != nil {
-			t.Fatal(o.Err)
+			t.Error(o.Err)
 		}
 	}
+	publish(0)
 	var mu sync.Mutex
 	last, asked := make(map[string]int), 0
 	sub, err := tr.nc.Subscribe("$JS.API.CONSUMER.MSG.NEXT.AMPY_DEV_ORDERS.*", func(m *nats.Msg) {
@@ -78,10 +79,22 @@ func TestPullsOfManyLanesShareABudget(t *testing.T) {
 	c := shared(shares)
 	c.Lease = time.Minute // a busy machine is no reason to lose lanes
 	m := join(t, tr, c)
-	for got := 0; got < n; {
-		if ev := m.next(); ev.Kind == driver.Records {
+	// All lanes are open before there is something to pull, so that each has
+	// pulled again when it has read the log, which is all shares' in common.
+	for open, got := 0, 0; got < n; {
+		switch ev := m.next(); ev.Kind {
+		case driver.Assigned:
+			if open++; open == shares {
+				go func() {
+					for i := 1; i < n; i++ {
+						publish(i)
+					}
+				}()
+			}
+		case driver.Records:
 			got += len(ev.Records)
 			m.commits(ev, ev.Records[len(ev.Records)-1].Pos+1)
+		default:
 		}
 	}
 	m.close()
