@@ -56,7 +56,7 @@ type message struct {
 	unsure  int
 	failed  int
 	as      map[string]bool // publish ids that may be stored
-	stored  []place // by the broker's word, or delivered from there
+	stored  []place         // by the broker's word, or delivered from there
 	held    []place
 	effects int
 	dead    bool // a dead letter of it was stored, or may be
