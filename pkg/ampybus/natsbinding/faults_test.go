@@ -238,7 +238,7 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	const keys, each, stops = 8, 100, 3
 	c := brokertest.StartCluster(t, 3)
 	tr := dial(t, Config{URL: c.URLs()})
-	publishOne(t, tr, "0")
+	publishUntilStored(t, tr, "0") // a new stream of a cluster has no leader at first
 	info, err := tr.streamInfo(t.Context(), "AMPY_DEV_ORDERS")
 	if err != nil || info.Config.Replicas != 3 {
 		t.Fatalf("a stream in a cluster of three: %+v, %v", info, err)
