@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
@@ -16,22 +14,10 @@ import (
 func RunBatches(ctx context.Context, name string, c Client, l Load, size, callers int) (*Result, error) {
 	return l.measure(name, func(r *Result, began time.Time) {
 		payload := l.payload()
-		var next atomic.Int64
-		var all sync.WaitGroup
-		for range callers {
-			all.Go(func() {
-				for {
-					first := int(next.Add(int64(size))) - size
-					if first >= l.Count || !l.pace(ctx, began, first) {
-						return
-					}
-					at := l.due(began, first)
-					es := l.envelopes(first, min(first+size, l.Count), at, payload)
-					r.noteBatch(len(es), at, len(payload), c.PublishBatch(ctx, es))
-				}
-			})
-		}
-		all.Wait()
+		l.divide(ctx, began, callers, size, func(first int, at time.Time) {
+			es := l.envelopes(first, min(first+size, l.Count), at, payload)
+			r.noteBatch(len(es), at, len(payload), c.PublishBatch(ctx, es))
+		})
 	})
 }
 

@@ -36,23 +36,30 @@ func Run(ctx context.Context, name string, p Publisher, l Load) (*Result, error)
 func RunCallers(ctx context.Context, name string, c Client, l Load, callers int) (*Result, error) {
 	return l.measure(name, func(r *Result, began time.Time) {
 		payload := l.payload()
-		var next atomic.Int64
-		var all sync.WaitGroup
-		for range callers {
-			all.Go(func() {
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= l.Count || !l.pace(ctx, began, i) {
-						return
-					}
-					at := l.due(began, i)
-					err := c.PublishSync(ctx, l.envelope(i, at, payload))
-					r.note(time.Since(at), len(payload), err)
-				}
-			})
-		}
-		all.Wait()
+		l.divide(ctx, began, callers, 1, func(i int, at time.Time) {
+			err := c.PublishSync(ctx, l.envelope(i, at, payload))
+			r.note(time.Since(at), len(payload), err)
+		})
 	})
+}
+
+// divide hands the load out to callers, so many messages at a time: do gets the
+// first of them, and when it is due.
+func (l Load) divide(ctx context.Context, began time.Time, callers, size int, do func(first int, at time.Time)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for {
+				first := int(next.Add(int64(size))) - size
+				if first >= l.Count || !l.pace(ctx, began, first) {
+					return
+				}
+				do(first, l.due(began, first))
+			}
+		})
+	}
+	all.Wait()
 }
 
 // measure notes what a run takes and uses.
