@@ -99,17 +99,25 @@ func (a *ackTable) open(w waiter, i int) (reply string, token uint64, err error)
 func (a *ackTable) take(token uint64) (waiter, int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := uint32(token)
-	if int(n) >= len(a.slots) {
-		return nil, 0
-	}
-	s := &a.slots[n]
-	if s.w == nil || s.gen != uint32(token>>32) {
+	s := a.slotLocked(token)
+	if s == nil {
 		return nil, 0
 	}
 	w, i := s.w, s.i
-	a.freeLocked(n)
+	a.freeLocked(uint32(token))
 	return w, i
+}
+
+// slotLocked is the open attempt with this token; nil when it is settled already.
+func (a *ackTable) slotLocked(token uint64) *ackSlot {
+	n := uint32(token)
+	if int(n) >= len(a.slots) {
+		return nil
+	}
+	if s := &a.slots[n]; s.w != nil && s.gen == uint32(token>>32) {
+		return s
+	}
+	return nil
 }
 
 func (a *ackTable) freeLocked(n uint32) {
@@ -123,11 +131,10 @@ func (a *ackTable) freeLocked(n uint32) {
 func (a *ackTable) peek(token uint64) waiter {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := uint32(token)
-	if int(n) >= len(a.slots) || a.slots[n].gen != uint32(token>>32) {
-		return nil
+	if s := a.slotLocked(token); s != nil {
+		return s.w
 	}
-	return a.slots[n].w
+	return nil
 }
 
 func (a *ackTable) onAck(m *nats.Msg) {

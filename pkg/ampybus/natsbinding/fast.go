@@ -110,9 +110,9 @@ func (b *fastBatch) on(_ int, subject string) bool {
 	return false
 }
 
-// ends reports whether m is the last answer, and remembers what the others say. The one answer that ends all is
-// how many records are stored. Without it a refusal of the first or last record
-// is the end, and so is a batch that the server does not know.
+// ends reports whether m is the last answer, and remembers what the others say.
+// The last is how many records are stored; without it the refusal of the first
+// or last record, or that the server does not know the batch.
 func (b *fastBatch) ends(m *nats.Msg) bool {
 	if bytes.HasPrefix(m.Data, []byte(fastNote)) {
 		b.hear(m.Data)
