@@ -62,15 +62,14 @@ func (d *deadLog) parked(ctx context.Context, lane string, from uint64) (map[str
 // split drops what was applied on a lane, and returns the letters that hold a
 // key there.
 func (p *parkedKey) split(key, lane string, from uint64) (held []letter) {
-	p.drop(func(l *letter) bool {
+	p.drop(func(l letter) bool {
 		mine := driver.LaneHolds(lane, l.lane, key)
 		if mine && l.applied(from) {
 			return true
 		}
 		if mine {
-			here := *l
-			here.lane = lane
-			held = append(held, here)
+			l.lane = lane
+			held = append(held, l)
 		}
 		return false
 	})
@@ -154,7 +153,7 @@ func (d *deadLog) takeLetter(m *Message, _ error) {
 }
 
 // closed reports whether a dead letter was settled by other means than a copy.
-func (d *deadLog) closed(l *letter) bool {
+func (d *deadLog) closed(l letter) bool {
 	s := d.settled[l.at]
 	return s != nil && s.GetOutcome() != controlv1.SettlementOutcome_SETTLEMENT_OUTCOME_REDRIVEN
 }

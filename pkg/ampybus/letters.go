@@ -129,9 +129,9 @@ func (p *parkedKey) takeOff(i int) {
 }
 
 // drop removes the letters that out selects.
-func (p *parkedKey) drop(out func(*letter) bool) {
+func (p *parkedKey) drop(out func(letter) bool) {
 	before := len(p.open)
-	p.open = slices.DeleteFunc(p.open, func(l letter) bool { return out(&l) })
+	p.open = slices.DeleteFunc(p.open, out)
 	if len(p.open) != before {
 		p.index = nil
 	}

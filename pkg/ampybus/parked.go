@@ -159,7 +159,7 @@ func (e *engine) restoreParked(ctx context.Context, lane string, from uint64) er
 	}
 	e.mu.Lock()
 	for key, known := range e.parked { // of an earlier ownership, or of other lanes
-		known.drop(func(l *letter) bool { return l.lane == lane })
+		known.drop(func(l letter) bool { return l.lane == lane })
 		if len(known.open) == 0 && open[key] == nil {
 			delete(e.parked, key)
 			e.core.Release(key)
