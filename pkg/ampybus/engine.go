@@ -160,7 +160,7 @@ func (e *engine) event(ctx context.Context, ev driver.Event) error {
 	case driver.Records:
 		e.add(ev)
 	case driver.Assigned:
-		e.assign(ctx, ev)
+		return e.assign(ctx, ev)
 	case driver.Draining:
 		go e.giveAway(ev)
 	case driver.Lost:
@@ -174,21 +174,21 @@ func (e *engine) event(ctx context.Context, ev driver.Event) error {
 	return nil
 }
 
-func (e *engine) assign(ctx context.Context, ev driver.Event) {
+func (e *engine) assign(ctx context.Context, ev driver.Event) error {
 	e.mu.Lock()
 	l := e.lanes[ev.Lane]
 	same := l != nil && l.epoch == ev.Epoch
 	if same {
 		e.core.Assign(ev.Lane, ev.Epoch, ev.From)
 		e.mu.Unlock()
-		return
+		return nil
 	}
 	e.mu.Unlock()
 	if l != nil {
 		e.lose(l.name, l.epoch)
 	}
-	if !e.restoredParked(ctx, ev) {
-		return
+	if ok, err := e.restoredParked(ctx, ev); !ok {
+		return err
 	}
 	l = &lane{name: ev.Lane, epoch: ev.Epoch, committed: ev.From, committing: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -198,6 +198,7 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) {
 	e.core.Assign(ev.Lane, ev.Epoch, ev.From)
 	e.mu.Unlock()
 	e.notice(Notice{Kind: NoticeAssigned, Lane: ev.Lane, Text: fmt.Sprintf("owner at epoch %d from position %d", ev.Epoch, ev.From)})
+	return nil
 }
 
 // add reads the headers of what was fetched and puts it into the core.

@@ -2,6 +2,7 @@ package ampybus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -126,12 +127,16 @@ func (e *engine) mayPark() []Scope {
 }
 
 // restoredParked restores a lane's parked keys before its first message runs,
-// trying on while the broker is in trouble; false when ctx has ended.
-func (e *engine) restoredParked(ctx context.Context, ev driver.Event) bool {
+// trying on while the broker is in trouble; false when ctx has ended. A closed
+// transport is not trouble that passes.
+func (e *engine) restoredParked(ctx context.Context, ev driver.Event) (bool, error) {
 	for attempt := 1; ; attempt++ {
 		err := e.restoreParked(ctx, ev.Lane, ev.From)
-		if err == nil || ctx.Err() != nil {
-			return err == nil
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return err == nil, nil
+		case errors.Is(err, ErrClosed):
+			return false, fmt.Errorf("take over lane %s: %w", ev.Lane, err)
 		}
 		e.notice(Notice{Kind: NoticeTrouble, Lane: ev.Lane, Text: "the lane waits for its parked keys", Err: err})
 		waitFor(ctx, infrastructureBackoff.Wait(attempt, globalRand{}))
