@@ -60,8 +60,7 @@ type examination struct {
 	leases   error // of opening the lease bucket; nil also when it is still to be made
 	alien    []string
 	sync     syncSetting
-	offset   time.Duration
-	offsetOK bool
+	clock    clockReading
 }
 
 func (t *Transport) examine(ctx context.Context) *examination {
@@ -85,7 +84,7 @@ func (t *Transport) examine(ctx context.Context) *examination {
 	}
 	e.alien = t.alienDurables(ctx, e.streams)
 	e.sync = readSync(ctx, t.cfg.MonitorURL)
-	e.offset, e.offsetOK = t.clockOffset(ctx, e.streams)
+	e.clock = t.readClock(ctx, e.streams)
 	return e
 }
 
@@ -107,20 +106,6 @@ func (t *Transport) alienDurables(ctx context.Context, streams []StreamState) []
 		cancel()
 	}
 	return found
-}
-
-// clockOffset is how far the server's clock is ahead of ours.
-func (t *Transport) clockOffset(ctx context.Context, streams []StreamState) (time.Duration, bool) {
-	if len(streams) == 0 {
-		return 0, false
-	}
-	before := time.Now()
-	info, err := t.streamInfo(ctx, streams[0].Name)
-	if err != nil || info.TimeStamp.IsZero() {
-		return 0, false
-	}
-	middle := before.Add(time.Since(before) / 2)
-	return info.TimeStamp.Sub(middle), true
 }
 
 // facts are what the judgement rests on.
@@ -218,22 +203,6 @@ func (e *examination) payloadFact() doctor.Finding {
 		f.Verdict = doctor.Partly
 		f.Why = fmt.Sprintf("%d bytes: payloads of nearly 1 MiB must go to a blob store", e.payload)
 		f.Fix = fmt.Sprintf("set max_payload to %d or more", room)
-	}
-	return f
-}
-
-// maxClockOffset is what audit rules allow between business clocks.
-const maxClockOffset = 50 * time.Millisecond
-
-func (e *examination) clockFact() doctor.Finding {
-	f := doctor.Finding{Check: "clock", Title: "clocks agree", Verdict: doctor.Holds}
-	switch {
-	case !e.offsetOK:
-		f.Verdict, f.Why = doctor.Unknown, "no stream to ask"
-	case e.offset.Abs() > maxClockOffset+e.rtt:
-		f.Verdict, f.Why, f.Fix = doctor.Fails, fmt.Sprintf("the server's clock is %s ahead of this one's", e.offset.Round(time.Millisecond)), "synchronise both (NTP)"
-	default:
-		f.Why = fmt.Sprintf("within %s", max(e.offset.Abs(), e.rtt).Round(time.Millisecond))
 	}
 	return f
 }
