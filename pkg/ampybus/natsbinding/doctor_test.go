@@ -136,10 +136,9 @@ func TestDoctorOnAProperCluster(t *testing.T) {
 		},
 	}
 	tr := dial(t, conf)
-	publishOne(t, tr, "1")
-	if o := outcomes(t, tr, record("ampy.dev.dlq.v1.orders", "2"))[0]; o.Err != nil {
-		t.Fatal(o.Err)
-	}
+	// New streams of a cluster have no leader at first.
+	publishUntilStored(t, tr, "1")
+	untilStored(t, tr, record("ampy.dev.dlq.v1.orders", "2"))
 	verdicts(t, conf, "P9=unknown P14=unknown P16=unknown")
 }
 

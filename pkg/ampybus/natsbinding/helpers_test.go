@@ -43,24 +43,29 @@ func publishOne(t testing.TB, tr driver.Transport, id string) driver.Outcome {
 	return o
 }
 
-// publishUntilStored repeats what may be repeated, as the bus does.
 func publishUntilStored(t testing.TB, tr driver.Transport, id string) {
+	t.Helper()
+	untilStored(t, tr, record(testTopic, id))
+}
+
+// untilStored repeats what may be repeated, as the bus does.
+func untilStored(t testing.TB, tr driver.Transport, rec driver.Record) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(30 * time.Second)
 	for {
-		o := outcomes(t, tr, record(testTopic, id))[0]
+		o := outcomes(t, tr, rec)[0]
 		if o.Err == nil {
 			return
 		}
 		if !errors.Is(o.Err, driver.ErrUncertain) && !errors.Is(o.Err, driver.ErrUnavailable) {
-			t.Fatalf("publish %s: %v", id, o.Err)
+			t.Fatalf("publish %s: %v", rec.ID, o.Err)
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("publish %s: still %v", id, o.Err)
+			t.Fatalf("publish %s: still %v", rec.ID, o.Err)
 		}
 	}
 }
