@@ -100,11 +100,12 @@ func (s *source) claimsFor(ctx context.Context, wanted map[string][]int32) ([]wr
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the group's positions: %w", err)
 	}
-	first, err := s.t.listOffsets(ctx, s.adm.ListStartOffsets, topics...)
+	// Asked once: who waits for the claim to end can give lanes away meanwhile.
+	first, err := listOffsetsOnce(ctx, s.adm.ListStartOffsets, topics...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the logs' beginnings: %w", err)
 	}
-	next, err := s.t.listOffsets(ctx, s.adm.ListEndOffsets, topics...)
+	next, err := listOffsetsOnce(ctx, s.adm.ListEndOffsets, topics...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the logs' ends: %w", err)
 	}

@@ -20,6 +20,21 @@ const (
 	lookBackRecords = 20_000
 )
 
+// learnIDs looks back, and does so again while leaders move or brokers are
+// away: a topic that was just made, or whose broker has just died, is not led
+// at once.
+func (t *Transport) learnIDs(ctx context.Context, kt *kafkaTopic) error {
+	for {
+		err := t.lookBack(ctx, kt)
+		if err == nil || !isOutage(err) {
+			return err
+		}
+		if pause(ctx, claimPause); ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // lookBack learns the IDs of the records at the end of a topic, so that what a
 // process that died had sent is known to the one that repeats it.
 func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
@@ -96,16 +111,4 @@ func (t *Transport) recent(ctx context.Context, topic string) (from, end map[int
 		from[p] = max(since[topic][p].Offset, o.Offset-each)
 	}
 	return from, end, nil
-}
-
-// listOffsets asks for offsets of whole topics, and fails as a whole.
-func (t *Transport) listOffsets(ctx context.Context, ask func(context.Context, ...string) (kadm.ListedOffsets, error), topics ...string) (kadm.ListedOffsets, error) {
-	if len(topics) == 0 {
-		return kadm.ListedOffsets{}, nil
-	}
-	listed, err := ask(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	return listed, listed.Error()
 }

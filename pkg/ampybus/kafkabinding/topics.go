@@ -113,7 +113,7 @@ func (tt *topicTable) prepare(name string) (*kafkaTopic, error) {
 	}
 	tt.t.askTopic(ctx, name)
 	kt := &kafkaTopic{name: name, ids: newIDTable(), maxRecord: recordBytes(tt.t.batches.of(name))}
-	if err := tt.t.lookBack(ctx, kt); err != nil {
+	if err := tt.t.learnIDs(ctx, kt); err != nil {
 		if isOutage(err) || errors.Is(err, context.DeadlineExceeded) {
 			return nil, requestError("look back in "+name, err)
 		}
