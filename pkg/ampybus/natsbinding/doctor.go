@@ -117,6 +117,7 @@ func (e *examination) facts() []doctor.Finding {
 		e.syncFact(),
 		e.replicaFact(),
 		e.streamFact(),
+		e.batchFact(),
 		e.payloadFact(),
 		e.clockFact(),
 	}

@@ -78,15 +78,15 @@ func TestDoctorJudgesBrokers(t *testing.T) {
 		},
 		"in memory": {
 			setUp: orders(func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }),
-			want:  "identity=fails sync=unknown replicas=fails streams=partly max_payload=partly P1=fails P9=unknown P13=fails P14=fails P16=unknown P17=partly",
+			want:  "identity=fails sync=unknown replicas=fails streams=partly batches=partly max_payload=partly P1=fails P9=unknown P13=fails P14=fails P16=unknown P17=partly",
 		},
 		"short window": {
 			setUp: orders(func(c *jetstream.StreamConfig) { c.Duplicates = time.Second }),
-			want:  "identity=fails sync=unknown replicas=fails streams=partly max_payload=partly P1=partly P3=partly P9=unknown P13=fails P14=fails P16=unknown P17=partly",
+			want:  "identity=fails sync=unknown replicas=fails streams=partly batches=partly max_payload=partly P1=partly P3=partly P9=unknown P13=fails P14=fails P16=unknown P17=partly",
 		},
 		"drops when full": {
 			setUp: orders(func(c *jetstream.StreamConfig) { c.Discard, c.MaxMsgs = jetstream.DiscardOld, 100 }),
-			want:  "identity=fails sync=unknown replicas=fails streams=partly max_payload=partly P1=partly P6=partly P9=unknown P13=fails P14=fails P16=unknown P17=partly",
+			want:  "identity=fails sync=unknown replicas=fails streams=partly batches=partly max_payload=partly P1=partly P6=partly P9=unknown P13=fails P14=fails P16=unknown P17=partly",
 		},
 		"somebody gives up": {
 			setUp: func(t *testing.T, tr *Transport) {

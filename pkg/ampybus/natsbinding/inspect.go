@@ -32,6 +32,7 @@ type StreamState struct {
 	Created         time.Time
 
 	wantWindow time.Duration
+	lacks      string // the setting without which records of a key go one by one
 }
 
 // Streams lists the streams that hold topics of the bus.
@@ -79,6 +80,7 @@ func (t *Transport) describe(info *jetstream.StreamInfo) StreamState {
 		if ok && want.Name == c.Name && len(c.Subjects) == 1 {
 			s.Adopted, s.wantWindow = false, want.Window
 			s.DeadLetters = strings.HasSuffix(scope, ".dlq")
+			s.lacks = t.lackedSetting(c)
 		}
 	}
 	return s
