@@ -19,7 +19,7 @@ import (
 // Any other error means that it is not stored. When ctx ends first, a message
 // that was not yet attempted is withdrawn; else the outcome is uncertain.
 func (b *Bus) Publish(ctx context.Context, topic string, h Headers, payload []byte) error {
-	r, err := b.prepare(ctx, Envelope{Topic: topic, Headers: h, Payload: payload})
+	r, err := b.prepare(ctx, Envelope{Topic: topic, Headers: h, Payload: payload}, mayAsk)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (b *Bus) Publish(ctx context.Context, topic string, h Headers, payload []by
 // waits only when Options.MaxPending messages are unsettled. Calls with one
 // partition key made one after the other are stored in that order.
 func (b *Bus) PublishAsync(e Envelope, done func(error)) {
-	r, err := b.prepare(context.Background(), e)
+	r, err := b.prepare(context.Background(), e, onlyKnown)
 	if err != nil {
 		done(err)
 		return
@@ -47,7 +47,7 @@ func (b *Bus) PublishBatch(ctx context.Context, es ...Envelope) error {
 	rs := make([]*pending, len(es))
 	var faults []error
 	for i, e := range es {
-		r, err := b.encode(ctx, e)
+		r, err := b.encode(ctx, e, mayAsk)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("message %d: %w", i, err))
 		}
@@ -86,8 +86,8 @@ func notStarted(r *pending, err error) error {
 }
 
 // prepare makes a record of e and takes its share of the budget.
-func (b *Bus) prepare(ctx context.Context, e Envelope) (*pending, error) {
-	r, err := b.encode(ctx, e)
+func (b *Bus) prepare(ctx context.Context, e Envelope, asking topicLimits) (*pending, error) {
+	r, err := b.encode(ctx, e, asking)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (b *Bus) prepare(ctx context.Context, e Envelope) (*pending, error) {
 
 // encode is the publish path up to the broker: validate, hash, compress or
 // offload, map the headers.
-func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
+func (b *Bus) encode(ctx context.Context, e Envelope, asking topicLimits) (*pending, error) {
 	e.Headers.Topic = e.Topic
 	e.Headers.Bridge = BridgeInfo{} // it is first published here
 	if err := b.memo.validate(&e); err != nil {
@@ -109,61 +109,30 @@ func (b *Bus) encode(ctx context.Context, e Envelope) (*pending, error) {
 	if e.Headers.PayloadHash == "" && (policy.AlwaysHash || b.opts.HashPayloads) {
 		e.Headers.PayloadHash = PayloadHash(e.Payload)
 	}
+	asIs := isEncoded(&e.Headers)
 	wire, err := b.pack(ctx, &e, policy)
 	if err != nil {
 		return nil, err
 	}
-	return b.pend(driver.Record{
+	r := b.pend(recordOf(&e, wire), e.Headers, policy)
+	limit, over := b.overTopic(ctx, &r.rec, asking)
+	if !over || asIs {
+		return r, nil
+	}
+	if wire, err = b.offload(ctx, &e, limit); err != nil {
+		return nil, err
+	}
+	return b.pend(recordOf(&e, wire), e.Headers, policy), nil
+}
+
+func recordOf(e *Envelope, wire []byte) driver.Record {
+	return driver.Record{
 		Topic:   e.Topic,
 		Key:     e.Headers.PartitionKey,
 		ID:      e.Headers.MessageID,
 		Headers: EncodeHeaders(e.Headers),
 		Value:   wire,
-	}, e.Headers, policy), nil
-}
-
-// pack compresses a large payload and moves one that is still too large for a
-// record to the blob store. Bytes that are encoded already stay as they are.
-func (b *Bus) pack(ctx context.Context, e *Envelope, policy *Policy) ([]byte, error) {
-	if e.Headers.ContentEncoding != "" || e.Headers.BlobRef != "" {
-		return e.Payload, nil
 	}
-	wire := e.Payload
-	if len(wire) > policy.CompressOver {
-		packed, err := Compress(wire)
-		if err != nil {
-			return nil, fmt.Errorf("compress payload of %s: %w", e.Headers.MessageID, err)
-		}
-		wire, e.Headers.ContentEncoding = packed, EncodingGzip
-	}
-	limit := MaxInlinePayload
-	if l := b.t.Limits().MaxRecordBytes; l > 0 {
-		limit = min(limit, l-MaxHeaderBlock)
-	}
-	if len(wire) <= limit {
-		return wire, nil
-	}
-	return b.offload(ctx, e, limit)
-}
-
-// offload stores the uncompressed payload as a blob and leaves a pointer.
-func (b *Bus) offload(ctx context.Context, e *Envelope, limit int) ([]byte, error) {
-	if b.opts.Blobs == nil {
-		return nil, &FieldError{
-			Field:   "payload",
-			Problem: fmt.Sprintf("%d bytes, over the limit of %d even when compressed", len(e.Payload), limit),
-			Fix:     "send smaller batches, or configure a blob store (Options.Blobs)",
-		}
-	}
-	hash := PayloadHash(e.Payload)
-	ref, err := b.opts.Blobs.Put(ctx, hash, e.Payload)
-	if err != nil {
-		return nil, fmt.Errorf("store blob of %s: %w", e.Headers.MessageID, err)
-	}
-	h := &e.Headers
-	h.ContentEncoding = ""
-	h.BlobRef, h.BlobHash, h.BlobSize = ref, hash, int64(len(e.Payload))
-	return nil, nil
 }
 
 func (b *Bus) pend(rec driver.Record, h Headers, policy *Policy) *pending {

@@ -90,5 +90,24 @@ func (t *Transport) Limits() driver.Limits {
 	return driver.Limits{MaxRecordBytes: recordBytes(t.batches.broker.Load())}
 }
 
+var _ driver.TopicLimited = (*Transport)(nil)
+
+// ValueLimit implements driver.TopicLimited. A topic is asked once, when it is
+// first used; a limit that changes later is learned by the next connection.
+func (t *Transport) ValueLimit(ctx context.Context, r *driver.Record) (int, bool) {
+	name, err := t.cfg.Layout.kafkaTopic(r.Topic)
+	if err != nil {
+		return 0, false
+	}
+	kt := t.topics.lookup(name)
+	if kt == nil {
+		kt = t.topics.await(ctx, name)
+	}
+	if kt == nil {
+		return 0, false
+	}
+	return max(0, kt.maxRecord-size(r)+len(r.Value)), true
+}
+
 // recordBytes is the largest record that fits into a batch.
 func recordBytes(batch int64) int { return int(max(batch-framing, 0)) }

@@ -1,6 +1,7 @@
 package kafkabinding
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/AmpyFin/ampy-bus/internal/kafkaserver"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/blobstore"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -45,6 +48,57 @@ func TestRecordsMayBeAsLargeAsTheirTopicTakes(t *testing.T) {
 			t.Errorf("%s, one byte more: %v, want %v", domain, o.Err, driver.ErrTooLarge)
 		}
 	}
+}
+
+// What a topic does not take goes the way of what its broker does not take: to
+// the blob store, by every way of publishing, and not at all without one.
+func TestWhatItsTopicDoesNotTakeGoesToTheBlobStore(t *testing.T) {
+	const takes = 50_000
+	b := startBroker(t, Config{})
+	topicThatTakes(t, b.plain(t), "ampy.dev.bars.v1", takes)
+	store := new(blobstore.Memory)
+	for name, publish := range map[string]func(*ampybus.Bus, ampybus.Envelope) error{
+		"Publish": func(bus *ampybus.Bus, e ampybus.Envelope) error {
+			return bus.Publish(t.Context(), e.Topic, e.Headers, e.Payload)
+		},
+		"PublishBatch": func(bus *ampybus.Bus, e ampybus.Envelope) error { return bus.PublishBatch(t.Context(), e) },
+		"PublishAsync": func(bus *ampybus.Bus, e ampybus.Envelope) error {
+			// It does not wait for what a topic takes: an earlier publish has.
+			if err := bus.PublishBatch(t.Context(), benchEnvelope(0, []byte("small"))); err != nil {
+				return err
+			}
+			done := make(chan error, 1)
+			bus.PublishAsync(e, func(err error) { done <- err })
+			return <-done
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, blobs := range []ampybus.BlobStore{nil, store} {
+				bus := ampybus.New(b.plain(t), ampybus.Options{Blobs: blobs})
+				for _, c := range []struct {
+					bytes int
+					blob  bool
+				}{{takes - 5000, false}, {takes, true}} {
+					before := store.Len()
+					err := publish(bus, benchEnvelope(0, noise(c.bytes)))
+					var fault *ampybus.FieldError
+					if none := blobs == nil && c.blob; none && !errors.As(err, &fault) || !none && err != nil {
+						t.Errorf("%d bytes, blob store %v: %v", c.bytes, blobs != nil, err)
+					}
+					if put := store.Len() > before; put != (c.blob && blobs != nil) {
+						t.Errorf("%d bytes, blob store %v: put there %v", c.bytes, blobs != nil, put)
+					}
+				}
+			}
+		})
+	}
+}
+
+// noise is a payload of its own, that no compression makes smaller.
+func noise(n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.Read(p)
+	return p
 }
 
 // Names and values of many headers count, and what frames them.

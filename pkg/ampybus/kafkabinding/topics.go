@@ -101,6 +101,24 @@ func (tt *topicTable) find(name string) (*kafkaTopic, error) {
 	return f.topic, f.err
 }
 
+// await is find until ctx ends; nil where the topic is not known then.
+func (tt *topicTable) await(ctx context.Context, name string) *kafkaTopic {
+	if ctx.Err() != nil {
+		return nil
+	}
+	found := make(chan *kafkaTopic, 1)
+	go func() {
+		kt, _ := tt.find(name) // the publish that follows tells why
+		found <- kt
+	}()
+	select {
+	case kt := <-found:
+		return kt
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // prepare makes sure that the topic exists, and learns the IDs at its end.
 func (tt *topicTable) prepare(name string) (*kafkaTopic, error) {
 	ctx, cancel := context.WithTimeout(tt.ctx, tt.t.cfg.AckTimeout)
