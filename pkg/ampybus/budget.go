@@ -56,6 +56,18 @@ func (b *budget) acquire(ctx context.Context, size int) error {
 	}
 }
 
+// try takes room where nobody has to wait for it.
+func (b *budget) try(size int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || len(b.waiters) > 0 || !b.fits(size) {
+		return false
+	}
+	b.items++
+	b.bytes += size
+	return true
+}
+
 // abandon removes w, or gives back what it was granted meanwhile.
 func (b *budget) abandon(w *budgetWaiter, cause error) error {
 	b.mu.Lock()

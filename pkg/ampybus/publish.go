@@ -2,7 +2,6 @@ package ampybus
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -38,47 +37,6 @@ func (b *Bus) PublishAsync(e Envelope, done func(error)) {
 		return
 	}
 	b.start(r, func(_ driver.Outcome, err error) { done(err) })
-}
-
-// PublishBatch stores several messages and waits for all. If one of them is
-// invalid nothing is published. The errors of the others are joined; each is a
-// *PublishError that names its message.
-func (b *Bus) PublishBatch(ctx context.Context, es ...Envelope) error {
-	rs := make([]*pending, len(es))
-	var faults []error
-	for i, e := range es {
-		r, err := b.encode(ctx, e, mayAsk)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("message %d: %w", i, err))
-		}
-		rs[i] = r
-	}
-	if len(faults) > 0 {
-		return errors.Join(faults...)
-	}
-	errs := make(chan error, len(rs))
-	for i, r := range rs {
-		if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
-			faults = append(faults, notStarted(r, err))
-			for _, rest := range rs[i+1:] {
-				faults = append(faults, notStarted(rest, err))
-			}
-			rs = rs[:i]
-			break
-		}
-		b.start(r, func(_ driver.Outcome, err error) { errs <- err })
-	}
-	for range rs {
-		select {
-		case err := <-errs:
-			if err != nil {
-				faults = append(faults, err)
-			}
-		case <-ctx.Done():
-			return errors.Join(append(faults, fmt.Errorf("publish batch: %w: %w", ErrUncertain, ctx.Err()))...)
-		}
-	}
-	return errors.Join(faults...)
 }
 
 func notStarted(r *pending, err error) error {
@@ -153,6 +111,12 @@ func (b *Bus) pend(rec driver.Record, h Headers, policy *Policy) *pending {
 
 // start submits r, whose share of the budget is taken.
 func (b *Bus) start(r *pending, done func(driver.Outcome, error)) {
+	b.whenSettled(r, done)
+	b.pipe.submit(r)
+}
+
+// whenSettled tells the observer and then done.
+func (b *Bus) whenSettled(r *pending, done func(driver.Outcome, error)) {
 	r.settled = func(r *pending, o driver.Outcome) {
 		err := o.Err
 		if err != nil {
@@ -164,7 +128,6 @@ func (b *Bus) start(r *pending, done func(driver.Outcome, error)) {
 		})
 		done(o, err)
 	}
-	b.pipe.submit(r)
 }
 
 // await submits r and waits for its outcome or the end of ctx.

@@ -114,6 +114,14 @@ type Identified interface {
 	Identity(ctx context.Context, create bool) (string, error)
 }
 
+// Holder is a Transport that sends records together at less cost. What is
+// published between Hold and Release may wait for Release, which must follow at
+// once: records of others may wait too.
+type Holder interface {
+	Hold()
+	Release()
+}
+
 // GroupConfig opens a Source.
 type GroupConfig struct {
 	// Group is the durable name; positions belong to it.

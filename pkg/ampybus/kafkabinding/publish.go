@@ -153,7 +153,7 @@ func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKn
 	out := p.t.newSending()
 	out.p, out.kt, out.i, out.id = p, kt, j, id
 	out.encode(rec, kt.name)
-	out.produce()
+	p.t.outbox.add(out)
 	return known, false
 }
 

@@ -20,6 +20,8 @@ type sending struct {
 	kt *kafkaTopic
 	i  int
 	id idKey
+
+	err error // the client's word
 }
 
 // Bounds on what is kept for the next record: unusual ones go.
@@ -46,7 +48,7 @@ func (t *Transport) keep(s *sending) {
 	}
 	clear(s.rec.Headers) // names may point into something large
 	s.rec = kgo.Record{Headers: s.rec.Headers[:0]}
-	s.p, s.kt = nil, nil
+	s.p, s.kt, s.err = nil, nil, nil
 	t.spare.Put(s)
 }
 
@@ -64,9 +66,15 @@ func (s *sending) produce() {
 	t.cl.TryProduce(ctx, &s.rec, s.ack)
 }
 
-// acknowledged is the client's word, and the end of s.
-func (s *sending) acknowledged(r *kgo.Record, err error) {
-	p, i := s.p, s.i
+// acknowledged is the client's word.
+func (s *sending) acknowledged(_ *kgo.Record, err error) {
+	s.err = err
+	s.p.t.acks.note(s, &s.p.t.outbox)
+}
+
+// settle is the end of s.
+func (s *sending) settle() {
+	p, i, r, err := s.p, s.i, &s.rec, s.err
 	rec := &p.recs[i]
 	o := outcome(s.kt, rec.Topic, r, err)
 	var waiting []waiter

@@ -31,6 +31,8 @@ type Transport struct {
 	adm    *kadm.Client
 	topics *topicTable
 	open   *openCalls
+	outbox outbox
+	acks   acks
 	// batches is asked by the client from its own goroutines.
 	batches batchLimits
 	fold    *folder   // of the clients that read
@@ -119,6 +121,12 @@ func (t *Transport) stop() {
 	t.open.close()
 	t.cl.Close()
 }
+
+// Hold implements driver.Holder.
+func (t *Transport) Hold() { t.outbox.hold() }
+
+// Release implements driver.Holder.
+func (t *Transport) Release() { t.outbox.release() }
 
 func (t *Transport) isClosed() bool {
 	t.mu.Lock()
