@@ -116,7 +116,7 @@ type Identified interface {
 
 // Holder is a Transport that sends records together at less cost. What is
 // published between Hold and Release may wait for Release, which must follow at
-// once: records of others may wait too.
+// once: records of others may wait too. It is a hint, and promises nothing.
 type Holder interface {
 	Hold()
 	Release()

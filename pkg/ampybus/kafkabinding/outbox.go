@@ -7,6 +7,8 @@ import "sync"
 // in a request of its own, so what is known to come together is held until it is
 // complete.
 type outbox struct {
+	produce func(*sending) // hands one to the client
+
 	mu      sync.Mutex
 	waiting []*sending
 	spare   []*sending // what was handed over last, to be used again
@@ -17,10 +19,12 @@ type outbox struct {
 // maxHeld is enough for a request: more is not held back.
 const maxHeld = 512
 
-// add returns at once where somebody else hands over, or will.
-func (o *outbox) add(s *sending) {
+// add returns at once where somebody else hands over, or will. What is added in
+// one call goes to the client without anything between that takes time: it could
+// give up the first of it meanwhile, and take the rest.
+func (o *outbox) add(ss ...*sending) {
 	o.mu.Lock()
-	o.waiting = append(o.waiting, s)
+	o.waiting = append(o.waiting, ss...)
 	o.handOver()
 }
 
@@ -46,7 +50,7 @@ func (o *outbox) handOver() {
 	for batch := o.take(); len(batch) > 0; batch = o.take() {
 		o.mu.Unlock()
 		for _, s := range batch {
-			s.produce()
+			o.produce(s)
 		}
 		clear(batch)
 		o.mu.Lock()

@@ -111,14 +111,24 @@ func (p *publication) handOver(kt *kafkaTopic, i, end int) map[int]driver.Outcom
 	p.sent = end
 	p.mu.Unlock()
 	var all map[int]driver.Outcome
+	var one [1]*sending // most calls have one record
+	out := one[:0]
+	if end-i > 1 {
+		out = make([]*sending, 0, end-i)
+	}
 	for j := i; j < end; j++ {
-		if o, known := p.sendOne(kt, j); known {
+		s, known := p.begin(kt, j)
+		switch {
+		case s != nil:
+			out = append(out, s)
+		case known != nil:
 			if all == nil {
 				all = make(map[int]driver.Outcome)
 			}
-			all[j] = o
+			all[j] = *known
 		}
 	}
+	p.t.outbox.add(out...)
 	return all
 }
 
@@ -134,27 +144,26 @@ func (p *publication) together(kt *kafkaTopic, i, j int) bool {
 	return err == nil && name == kt.name
 }
 
-// sendOne hands over record j, unless its outcome is known.
-func (p *publication) sendOne(kt *kafkaTopic, j int) (known driver.Outcome, isKnown bool) {
+// begin makes what record j needs on its way. Neither is returned where another
+// record with its ID settles this one too.
+func (p *publication) begin(kt *kafkaTopic, j int) (out *sending, known *driver.Outcome) {
 	rec := &p.recs[j]
 	var id idKey
 	if rec.ID != "" {
 		id = keyOf(rec.ID)
-		var state idState
-		switch known, state = kt.ids.begin(id, p, j); state {
+		switch o, state := kt.ids.begin(id, p, j); state {
 		case idStored:
-			known.Log = kt.log(int32(known.Pos >> offsetBits))
-			known.Pos &= 1<<offsetBits - 1
-			return known, true
+			return nil, &driver.Outcome{
+				Duplicate: true, Log: kt.log(int32(o.Pos >> offsetBits)), Pos: o.Pos & (1<<offsetBits - 1),
+			}
 		case idWaits:
-			return known, false
+			return nil, nil
 		}
 	}
-	out := p.t.newSending()
+	out = p.t.newSending()
 	out.p, out.kt, out.i, out.id = p, kt, j, id
 	out.encode(rec, kt.name)
-	p.t.outbox.add(out)
-	return known, false
+	return out, nil
 }
 
 // result notes what became of record i, and settles all whose turn has come.

@@ -56,6 +56,7 @@ func newTransport(c Config) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{}), fold: newFolder()}
+	t.outbox.produce = (*sending).produce
 	t.batches.broker.Store(defaultBatchBytes)
 	opts := c.common()
 	if mutant.On("no-idempotence") {
