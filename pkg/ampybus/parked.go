@@ -134,7 +134,7 @@ func (e *engine) restoredParked(ctx context.Context, ev driver.Event) (bool, err
 		err := e.restoreParked(ctx, ev.Lane, ev.From)
 		switch {
 		case err == nil, ctx.Err() != nil:
-			return err == nil, nil
+			return err == nil, nil //nolint:nilerr // the end of ctx is no failure
 		case errors.Is(err, ErrClosed):
 			return false, fmt.Errorf("take over lane %s: %w", ev.Lane, err)
 		}
