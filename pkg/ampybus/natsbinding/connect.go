@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ func (c Config) natsOptions(t *Transport) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(c.Name),
 		nats.Timeout(c.ConnectTimeout),
+		nats.SetCustomDialer(&foldingDialer{net.Dialer{Timeout: c.ConnectTimeout}, &t.folds}),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(reconnectDelay),
 		// What is published while there is no connection is refused, instead of

@@ -15,12 +15,13 @@ import (
 // or the same with <domain>.<account> in front of the stream and a last token
 // to ignore (NATS ADR-15).
 type receipt struct {
-	prefix  string // up to and with the consumer, without a dot at the end
+	prefix  string // up to and with the consumer, without a dot at the end; its first bytes may be a mark
 	times   uint64
 	pos     uint64
 	seq     uint64 // the consumer's own count of deliveries
 	stored  int64  // ns since 1970
 	pending uint64 // records behind this one
+	folded  int    // bytes of headers in front of the value, see foldedConn
 }
 
 const (
@@ -28,10 +29,14 @@ const (
 	receiptTokensV2 = 11 // at least, in the long one
 )
 
+// receiptStart is in front of every receipt.
+const receiptStart = "$JS.ACK."
+
 var errNotARecord = errors.New("not a record of a stream")
 
 func parseReceipt(reply string) (receipt, error) {
-	if !strings.HasPrefix(reply, "$JS.ACK.") {
+	folded, ok := foldedBytes(reply)
+	if !ok {
 		return receipt{}, errNotARecord
 	}
 	n := 1 + strings.Count(reply, ".")
@@ -47,7 +52,7 @@ func parseReceipt(reply string) (receipt, error) {
 	for range skip {
 		at += strings.IndexByte(reply[at:], '.') + 1
 	}
-	r := receipt{prefix: reply[:at-1]}
+	r := receipt{prefix: reply[:at-1], folded: folded}
 	var numbers [5]uint64
 	for k := range numbers {
 		end := strings.IndexByte(reply[at:], '.')
@@ -87,11 +92,17 @@ func decimal[T string | []byte](s T) (uint64, bool) {
 
 // delivery builds what the driver hands over. The server's count of deliveries
 // begins anew with each reset, so it says nothing about the group: it is left
-// out.
+// out. Headers that cannot be read are none, as for the client library.
 func (u *unpacker) delivery(m *nats.Msg, r receipt, stream string) driver.Delivery {
-	hs, id := u.headers(m.Header)
+	var hs []driver.Header
+	var id string
+	if r.folded > 0 {
+		hs, id = u.block(m.Data[:r.folded:r.folded])
+	} else {
+		hs, id = u.headers(m.Header)
+	}
 	return driver.Delivery{
-		Record:   driver.Record{Topic: m.Subject, ID: id, Headers: hs, Value: m.Data},
+		Record:   driver.Record{Topic: m.Subject, ID: id, Headers: hs, Value: m.Data[r.folded:]},
 		Log:      stream,
 		Pos:      r.pos,
 		StoredAt: time.Unix(0, r.stored).UTC(),

@@ -93,6 +93,7 @@ func newPuller(t *Transport, c pullConfig) (*puller, error) {
 	if err != nil {
 		return nil, requestError("subscribe for records", err)
 	}
+	t.folds.add(c.stream + "." + c.consumer)
 	// What can arrive is bounded by the open pull.
 	if err := sub.SetPendingLimits(-1, -1); err != nil {
 		return nil, requestError("subscribe for records", err)
@@ -192,7 +193,7 @@ func (p *puller) receive(m *nats.Msg) {
 	}
 	p.heard = time.Now()
 	r, err := parseReceipt(m.Reply)
-	if err != nil {
+	if err != nil || r.folded > len(m.Data) {
 		p.status(m)
 		return
 	}

@@ -86,13 +86,17 @@ func (p *puller) idle() (scanned uint64, ok bool) {
 func (p *puller) ackPrefix() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.prefix
+	if p.prefix == "" {
+		return ""
+	}
+	return receiptStart + p.prefix[len(receiptStart):]
 }
 
 func (p *puller) close() {
 	p.mu.Lock()
 	if !p.closed {
 		p.t.pulls.add(-1)
+		p.t.folds.remove(p.c.stream + "." + p.c.consumer)
 	}
 	p.closed = true
 	p.mu.Unlock()

@@ -27,6 +27,7 @@ type Transport struct {
 	out  outbox
 	// pulls are the pullers that are open.
 	pulls pullCount
+	folds folds
 
 	mu       sync.Mutex
 	closed   bool
