@@ -55,6 +55,7 @@ func pullsOneByOne(t *testing.T, seen <-chan *nats.Msg) (pulls int) {
 	inbox, open := "", int64(0) // of the last pull: records that may still come
 	for len(seen) > 0 {
 		m := <-seen
+		_, record := foldedBytes(m.Reply)
 		switch {
 		case strings.HasPrefix(m.Subject, "$JS.API.CONSUMER.MSG.NEXT."):
 			var pull struct{ Batch int64 }
@@ -66,7 +67,7 @@ func pullsOneByOne(t *testing.T, seen <-chan *nats.Msg) (pulls int) {
 			}
 			inbox, open = m.Reply, pull.Batch
 			pulls++
-		case strings.HasPrefix(m.Reply, "$JS.ACK."):
+		case record:
 			open--
 		case m.Subject == inbox && m.Header.Get("Status") != "100" && !strings.Contains(m.Header.Get("Description"), "Batch Completed"):
 			open = 0
