@@ -28,22 +28,23 @@ func manyRecords(b *testing.B) []byte {
 func BenchmarkUnpack(b *testing.B) {
 	const n = 20_000
 	plain := manyRecords(b)
-	f := offlineFolder(b)
-	b.Run("fold", func(b *testing.B) {
+	f := offlinePacker(b)
+	b.Run("pack", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; i < b.N; i += n {
-			if _, err := f.fold(plain); err != nil {
+			if _, err := f.pack(plain); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("decode", func(b *testing.B) {
-		rs := fetched(nil, must(f.fold(plain)), n, kgo.CodecNone).Records
-		u := unpacker{log: "log", fold: f}
+		packed := must(f.pack(plain))
+		u := unpacker{log: "log"}
 		b.ReportAllocs()
 		b.ResetTimer()
-		for i := range b.N {
-			u.decode(rs[i%n])
+		for i := 0; i < b.N; i += n {
+			rs := fetched(nil, packed, n, kgo.CodecNone).Records
+			u.open([]step{f.step(rs[0], 0)}, n, func(*driver.Delivery) {})
 		}
 	})
 }

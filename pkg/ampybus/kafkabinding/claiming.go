@@ -156,7 +156,7 @@ func (s *source) own(w write, start uint64) {
 	if !s.mine[w.place] || s.lanes[w.place] != nil {
 		return
 	}
-	l := &lane{place: w.place, name: w.log(), unpack: unpacker{log: w.log(), fold: s.t.fold}, claim: w.claim, committed: w.low, fetched: w.low}
+	l := &lane{place: w.place, name: w.log(), unpack: unpacker{log: w.log()}, claim: w.claim, committed: w.low, fetched: w.low}
 	ev := l.event(driver.Assigned)
 	ev.From, ev.Crashes, ev.Started = w.low, w.claim.crashes, w.started
 	s.lanes[l.place], s.names[l.name] = l, l

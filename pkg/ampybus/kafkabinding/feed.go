@@ -45,7 +45,7 @@ type feed struct {
 	wake   context.CancelFunc // of the poll that is waiting
 }
 
-func newFeed(c Config, f *folder) (*feed, error) {
+func newFeed(c Config, f *packer) (*feed, error) {
 	reset := kgo.NoResetOffset()
 	if mutant.On("reset-offset-silently") {
 		reset = kgo.NewOffset().AtStart()
@@ -59,6 +59,7 @@ func newFeed(c Config, f *folder) (*feed, error) {
 		// Positions of control records end windows too.
 		kgo.KeepControlRecords(),
 		kgo.WithDecompressor(f),
+		kgo.WithPools(new(slabs)),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)

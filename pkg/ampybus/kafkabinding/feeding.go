@@ -35,10 +35,9 @@ func (s *source) fetch() {
 func (s *source) hungry() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	records, bytes, busy, idle := 0, 0, false, false
+	waiting, busy, idle := load{}, false, false
 	for _, l := range s.lanes {
-		records += len(l.ahead)
-		bytes += l.bytes
+		waiting.add(l.waiting)
 		switch {
 		case l.paused || l.draining || l.held:
 		case len(l.ahead) > 0 || len(l.ready) > 0 || l.opening:
@@ -49,7 +48,7 @@ func (s *source) hungry() bool {
 			idle = true
 		}
 	}
-	return records < aheadRecords && bytes < aheadBytes || idle && !busy
+	return waiting.records < aheadRecords && waiting.bytes < aheadBytes || idle && !busy
 }
 
 // feedLane, unfeed and flow are orders to the feed.
@@ -89,14 +88,16 @@ func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 		l.held = true
 		s.feed.pause(l.place, true)
 	}
+	from := l.fetched
+	next := uint64(rs[len(rs)-1].Offset) + 1
+	l.fetched, l.caughtUp = next, int64(next) >= end
 	for _, r := range rs {
 		if !r.Attrs.IsControl() {
-			l.ahead = append(l.ahead, step{rec: r})
-			l.bytes += len(r.Value)
+			step := s.t.packer.step(r, from)
+			l.ahead = append(l.ahead, step)
+			l.waiting.add(step.load())
 		}
 	}
-	next := rs[len(rs)-1].Offset + 1
-	l.fetched, l.caughtUp = uint64(next), next >= end
 	s.wakes()
 }
 
@@ -104,26 +105,22 @@ func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 // group's pattern does not match only move the position. The lock is held, but
 // not while it works.
 func (s *source) decode(l *lane) {
-	for len(l.ready) == 0 && !l.waits() {
-		n := l.records()
-		if n == 0 {
-			return // a gap
-		}
-		steps := l.take(n)
+	for len(l.ready) == 0 && !l.waits() && !l.ahead[0].isGap() {
+		steps, ready := l.ahead, make([]driver.Delivery, 0, min(l.waiting.records, eventRecords))
 		l.opening = true
 		s.mu.Unlock()
-		ready := make([]driver.Delivery, 0, n)
-		for i := range steps {
-			if d := l.unpack.decode(steps[i].rec); d.Topic == l.wanted || s.p.wants(d.Topic) {
-				ready = append(ready, d)
+		done, used := l.unpack.open(steps, eventRecords, func(d *driver.Delivery) {
+			if d.Topic == l.wanted || s.p.wants(d.Topic) {
+				ready = append(ready, *d)
 				l.wanted = d.Topic
 			}
-		}
-		clear(steps)
+		})
 		s.mu.Lock()
 		if l.opening = false; l.gone {
 			return
 		}
+		l.waiting.sub(done)
+		l.drop(used)
 		l.ready = ready
 	}
 }

@@ -70,7 +70,7 @@ func TestGapsAreExact(t *testing.T) {
 // underFoot truncates the log below a feed that is on its way.
 func underFoot(t *testing.T, b *broker, next uint64) {
 	t.Helper()
-	fd, err := newFeed(b.plain(t).cfg, b.plain(t).fold)
+	fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
@@ -37,7 +35,7 @@ type lane struct {
 	ready     []driver.Delivery // decoded, and next to be received
 	opening   bool              // records are being decoded: neither ready nor ahead
 	ahead     []step            // what comes behind that
-	bytes     int               // of ahead
+	waiting   load              // of ahead
 	caughtUp  bool              // with the log, when it was last fetched
 	out       []uint64          // positions received and not committed, rising
 	held      bool              // the feed is paused
@@ -45,13 +43,6 @@ type lane struct {
 	paused    bool
 	draining  bool
 	gone      bool // nothing can be committed any more
-}
-
-// step is a record or a gap that comes next on a lane. Records wait as the
-// client made them: what is decoded is several times as large.
-type step struct {
-	rec            *kgo.Record // nil: a gap
-	gapFrom, gapTo uint64
 }
 
 func (l *lane) event(kind driver.EventKind) driver.Event {
@@ -85,7 +76,8 @@ func (l *lane) offer(maxSpan int) (ev driver.Event, n int) {
 // received notes that the member has the next n steps.
 func (l *lane) received(n int) {
 	if len(l.ready) == 0 { // a gap: the member decides when it is behind it
-		l.out = append(l.out, l.take(n)[0].gapTo-1)
+		l.out = append(l.out, l.ahead[0].gapTo-1)
+		l.drop(n)
 		return
 	}
 	for i := range l.ready[:n] {
@@ -96,27 +88,12 @@ func (l *lane) received(n int) {
 	l.ready = l.ready[n:]
 }
 
-// take takes the first n of what is ahead.
-func (l *lane) take(n int) []step {
-	taken := l.ahead[:n]
-	for _, s := range taken {
-		if s.rec != nil {
-			l.bytes -= len(s.rec.Value)
-		}
-	}
+// drop lets go of the first n of what is ahead.
+func (l *lane) drop(n int) {
+	clear(l.ahead[:n])
 	if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
 		l.ahead = nil
 	}
-	return taken
-}
-
-// records counts the records, up to a gap, that can be decoded together.
-func (l *lane) records() int {
-	n := 0
-	for n < min(len(l.ahead), eventRecords) && l.ahead[n].rec != nil {
-		n++
-	}
-	return n
 }
 
 // finished notes a commit.
@@ -136,5 +113,10 @@ func (l *lane) beyond(low uint64) uint64 {
 }
 
 // full and roomy say when the feed pauses and goes on.
-func (l *lane) full() bool  { return len(l.ahead) >= aheadRecords || l.bytes >= aheadBytes }
-func (l *lane) roomy() bool { return len(l.ahead) <= aheadRecords/2 && l.bytes <= aheadBytes/2 }
+func (l *lane) full() bool {
+	return l.waiting.records >= aheadRecords || l.waiting.bytes >= aheadBytes
+}
+
+func (l *lane) roomy() bool {
+	return l.waiting.records <= aheadRecords/2 && l.waiting.bytes <= aheadBytes/2
+}

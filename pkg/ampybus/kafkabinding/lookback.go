@@ -3,12 +3,14 @@ package kafkabinding
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 const (
@@ -59,13 +61,13 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 		kgo.FetchMaxWait(100*time.Millisecond),
 		// The last record may be the mark of a transaction's end.
 		kgo.KeepControlRecords(),
-		kgo.WithDecompressor(t.fold))...)
+		kgo.WithDecompressor(t.packer))...)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	unpack := unpacker{fold: t.fold}
-	for open := len(starts); open > 0; {
+	unpack := unpacker{}
+	for open := maps.Clone(starts); len(open) > 0; {
 		fs := cl.PollFetches(ctx)
 		if err := fs.Err0(); err != nil {
 			return err
@@ -75,21 +77,26 @@ func (t *Transport) lookBack(ctx context.Context, kt *kafkaTopic) error {
 		}
 		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 			for _, r := range fp.Records {
-				if r.Offset >= end[fp.Partition] {
-					continue
-				}
+				last := r.Offset >= end[fp.Partition]-1 // before a batch's record is let go
 				if !r.Attrs.IsControl() {
-					if d := unpack.decode(r); d.ID != "" {
-						kt.ids.learn(d.ID, r.Partition, r.Offset)
-					}
+					unpack.learn(kt, t.packer.step(r, uint64(from[fp.Partition])), fp.Partition, end[fp.Partition])
 				}
-				if r.Offset == end[fp.Partition]-1 {
-					open--
+				if last {
+					delete(open, fp.Partition)
 				}
 			}
 		})
 	}
 	return nil
+}
+
+// learn notes the IDs of a step's records before end.
+func (u *unpacker) learn(kt *kafkaTopic, s step, partition int32, end int64) {
+	u.open([]step{s}, s.load().records, func(d *driver.Delivery) {
+		if int64(d.Pos) < end && d.ID != "" {
+			kt.ids.learn(d.ID, partition, int64(d.Pos))
+		}
+	})
 }
 
 // recent is the part of each partition that is worth knowing.

@@ -22,7 +22,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		"keep-silent-lanes":      "TestACutOwnerIsToldWithinItsLease",
 		"no-drain":               "TestPromises/JoinerWaitsForDraining",
 		"give-up-at-eof":         "TestConnectionsThatEndAtOnceFailNothing",
-		"guessable-mark":         "TestARecordThatLooksFoldedIsTakenAsItIs",
+		"guessable-mark":         "TestARecordThatLooksPackedIsTakenAsItIs",
 		"no-look-back":           "TestPromises/AcknowledgedIsNeverLost",
 	})
 }

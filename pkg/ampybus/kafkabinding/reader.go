@@ -33,6 +33,7 @@ type reader struct {
 	p      pattern
 	c      driver.ReadConfig
 	feed   *feed
+	packer *packer // of the feed
 	ctx    context.Context
 	cancel context.CancelFunc
 	turn   chan struct{} // holds one token: Next is one at a time
@@ -55,9 +56,9 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", c.Pattern, err)
 	}
-	r := &reader{t: t, p: p, c: c, tracks: make(map[place]*track), turn: make(chan struct{}, 1)}
+	r := &reader{t: t, p: p, c: c, tracks: make(map[place]*track), turn: make(chan struct{}, 1), packer: t.packer}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	if r.feed, err = newFeed(t.cfg, t.fold); err != nil {
+	if r.feed, err = newFeed(t.cfg, t.packer); err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.Pattern, err)
 	}
 	if err := r.scan(ctx, true); err != nil {

@@ -123,7 +123,7 @@ func (s *source) open(ctx context.Context) error {
 	if s.starts, err = s.beginnings(ctx); err != nil {
 		return err
 	}
-	if s.feed, err = newFeed(s.t.cfg, s.t.fold); err != nil {
+	if s.feed, err = newFeed(s.t.cfg, s.t.packer); err != nil {
 		return err
 	}
 	s.beat.ok(time.Now())

@@ -24,7 +24,8 @@ type track struct {
 	end     uint64
 	history uint64            // up to here it is merged with the others by time
 	head    []driver.Delivery // comes next
-	ahead   []*kgo.Record     // behind that, as the client made them
+	ahead   []step            // behind that
+	waiting load              // of ahead
 	room    []driver.Delivery // the memory of head
 	gap     *driver.GapError  // before what is read next
 	paused  bool
@@ -33,10 +34,10 @@ type track struct {
 
 func (k *track) done() bool     { return k.next >= k.end && k.gap == nil }
 func (k *track) caughtUp() bool { return k.next >= min(k.history, k.end) }
-func (k *track) held() int      { return len(k.head) + len(k.ahead) }
+func (k *track) held() int      { return len(k.head) + k.waiting.records }
 
 func (r *reader) window(p place, b logBounds, first bool) *track {
-	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log(), fold: r.t.fold}, next: b.of(b.first, p), history: b.of(b.next, p)}
+	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log()}, next: b.of(b.first, p), history: b.of(b.next, p)}
 	k.end = k.history
 	from, set := r.c.From[k.name]
 	switch {
@@ -69,14 +70,15 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 		r.feed.pause(k.place, true)
 	}
 	for _, rec := range rs {
-		pos := uint64(rec.Offset)
-		if pos >= k.end {
-			k.next = k.end
-			break
-		}
-		k.next = pos + 1
+		from, pos := k.next, uint64(rec.Offset)
+		k.next = min(pos+1, k.end)
 		if !rec.Attrs.IsControl() {
-			k.ahead = append(k.ahead, rec)
+			s := r.packer.step(rec, from)
+			k.ahead = append(k.ahead, s)
+			k.waiting.add(s.load())
+		}
+		if pos >= k.end {
+			break
 		}
 	}
 	if k.next >= k.end {
@@ -87,16 +89,16 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 // open decodes what comes next on a track.
 func (r *reader) open(k *track) {
 	for len(k.head) == 0 && len(k.ahead) > 0 {
-		some := k.ahead[:min(len(k.ahead), openRecords)]
 		k.head = k.room[:0]
-		for _, rec := range some {
-			if d := k.unpack.decode(rec); r.p.wants(d.Topic) && r.within(&d) {
-				k.head = append(k.head, d)
+		done, used := k.unpack.open(k.ahead, openRecords, func(d *driver.Delivery) {
+			if d.Pos < k.end && r.p.wants(d.Topic) && r.within(d) {
+				k.head = append(k.head, *d)
 			}
-		}
+		})
 		k.room = k.head
-		clear(some)
-		if k.ahead = k.ahead[len(some):]; len(k.ahead) == 0 {
+		k.waiting.sub(done)
+		clear(k.ahead[:used])
+		if k.ahead = k.ahead[used:]; len(k.ahead) == 0 {
 			k.ahead = nil
 		}
 	}

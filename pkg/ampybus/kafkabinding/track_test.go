@@ -16,7 +16,7 @@ func TestWhoeverWantsTheFirstRecordWaitsForFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 10 * openRecords
-	r := &reader{p: p}
+	r := &reader{p: p, packer: newPacker()}
 	k := &track{place: place{topic: "ampy.dev.bars.v1"}, end: endless}
 	r.order = []*track{k}
 	var recs []*kgo.Record

@@ -35,7 +35,7 @@ type Transport struct {
 	acks   acks
 	// batches is asked by the client from its own goroutines.
 	batches batchLimits
-	fold    *folder   // of the clients that read
+	packer  *packer   // of the clients that read
 	spare   sync.Pool // of *sending
 
 	mu       sync.Mutex
@@ -55,7 +55,7 @@ func newTransport(c Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{}), fold: newFolder()}
+	t := &Transport{cfg: c, log: c.Logger, children: make(map[child]struct{}), packer: newPacker()}
 	t.outbox.produce = (*sending).produce
 	t.batches.broker.Store(defaultBatchBytes)
 	opts := c.common()
@@ -72,13 +72,13 @@ func newTransport(c Config) (*Transport, error) {
 		kgo.MaxBufferedBytes(maxBufferedBytes),
 		// A topic that an operator removed is one that may come back.
 		kgo.UnknownTopicRetries(-1),
-		// For the folder, which uses this client's decompressor.
-		kgo.WithPools(t.fold), kgo.MaxDecompressBatchBytes(maxUnpacked),
+		// For the packer, which uses this client's decompressor.
+		kgo.WithPools(t.packer), kgo.MaxDecompressBatchBytes(maxUnpacked),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
-	t.fold.inner = t.cl.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+	t.packer.inner = t.cl.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
 	t.adm = kadm.NewClient(t.cl)
 	t.topics = newTopicTable(t)
 	t.open = newOpenCalls(c.AckTimeout)

@@ -13,11 +13,11 @@ import (
 // to one goroutine.
 type unpacker struct {
 	log  string
-	fold *folder // of the client that read the records; nil: none
 	last []driver.Header
 	near []byte // the headers of one record
 	news []byte // values that are not as before, behind each other
 	ends []int  // where each ends, by index in the record; same: as before
+	one  driver.Delivery
 }
 
 const same = -1
@@ -27,13 +27,12 @@ const same = -1
 func (u *unpacker) decode(r *kgo.Record) driver.Delivery {
 	d := driver.Delivery{Log: u.log, Pos: uint64(r.Offset), StoredAt: r.Timestamp.UTC().Round(0)}
 	d.Value = r.Value
-	key, folded, ok := u.fold.unfold(r)
-	var hs []driver.Header
-	if ok {
-		hs = u.folded(folded)
-	} else {
-		hs = u.plain(r.Headers)
-	}
+	u.finish(&d, r.Topic, r.Key, u.plain(r.Headers))
+	return d
+}
+
+// finish fills in what key and headers say.
+func (u *unpacker) finish(d *driver.Delivery, kafkaTopic string, key []byte, hs []driver.Header) {
 	claimed, own, message, id := "", "", "", ""
 	kept := hs[:0:len(hs)]
 	for _, h := range hs {
@@ -61,17 +60,16 @@ func (u *unpacker) decode(r *kgo.Record) driver.Delivery {
 	if d.Key == "" {
 		d.Key = string(key)
 	}
-	d.Topic = busTopic(r.Topic, own, claimed)
+	d.Topic = busTopic(kafkaTopic, own, claimed)
 	if d.ID = id; id == "" {
 		d.ID = message
 	}
-	return d
 }
 
-// folded reads a count, then names and values. It has left the processor's cache
+// packed reads a count, then names and values. It has left the processor's cache
 // since it was fetched: to copy it as a whole is faster than to wait for one
 // header after the other.
-func (u *unpacker) folded(b []byte) []driver.Header {
+func (u *unpacker) packed(b []byte) []driver.Header {
 	u.near = append(u.near[:0], b...)
 	b = u.near
 	n, at := kbin.Varint(b)

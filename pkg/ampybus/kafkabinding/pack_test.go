@@ -20,8 +20,8 @@ var codecs = map[string]kgo.CompressionCodec{
 	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 }
 
-// offlineFolder is that of a transport that is connected to nobody.
-func offlineFolder(t testing.TB) *folder {
+// offlinePacker is that of a transport that is connected to nobody.
+func offlinePacker(t testing.TB) *packer {
 	t.Helper()
 	c, err := Config{}.resolved()
 	if err != nil {
@@ -32,7 +32,7 @@ func offlineFolder(t testing.TB) *folder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.Close(t.Context()) })
-	return tr.fold
+	return tr.packer
 }
 
 // rawRecords are records as a batch holds them.
@@ -75,16 +75,22 @@ func pack(t rapid.TB, codec kgo.CompressionCodec, b []byte) ([]byte, kgo.Compres
 	return slices.Clone(packed), used
 }
 
-func deliveries(u unpacker, rs []*kgo.Record) []driver.Delivery {
+// deliveries are what a reader makes of fetched records, a few at a time.
+func deliveries(p *packer, rs []*kgo.Record) []driver.Delivery {
 	ds := make([]driver.Delivery, 0, len(rs))
+	var steps []step
 	for _, r := range rs {
-		ds = append(ds, u.decode(r))
+		steps = append(steps, p.step(r, 0))
+	}
+	for u := (unpacker{}); len(steps) > 0; {
+		_, used := u.open(steps, 2, func(d *driver.Delivery) { ds = append(ds, *d) })
+		steps = steps[used:]
 	}
 	return ds
 }
 
-func TestFoldedRecordsAreDeliveredAsPlainOnes(t *testing.T) {
-	f := offlineFolder(t)
+func TestPackedRecordsAreDeliveredAsPlainOnes(t *testing.T) {
+	f := offlinePacker(t)
 	for name, codec := range codecs {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
@@ -102,28 +108,26 @@ func TestFoldedRecordsAreDeliveredAsPlainOnes(t *testing.T) {
 				if got.Err != nil || len(want.Records) != len(rs) {
 					t.Fatalf("fetching %d records: %d, %v", len(rs), len(want.Records), got.Err)
 				}
-				if a, b := deliveries(unpacker{fold: f}, got.Records), deliveries(unpacker{}, want.Records); !reflect.DeepEqual(a, b) {
-					t.Fatalf("folded\n%+v\nplain\n%+v", a, b)
+				if a, b := deliveries(f, got.Records), deliveries(nil, want.Records); !reflect.DeepEqual(a, b) {
+					t.Fatalf("packed\n%+v\nplain\n%+v", a, b)
 				}
-				for _, r := range got.Records {
-					if used != kgo.CodecNone && len(r.Headers) > 0 {
-						t.Fatalf("the client was left %d headers", len(r.Headers))
-					}
+				if used != kgo.CodecNone && len(got.Records) != 1 {
+					t.Fatalf("the client made %d records", len(got.Records))
 				}
 			})
 		})
 	}
 }
 
-// A producer knows the form of a folded key, and not the mark.
-func TestARecordThatLooksFoldedIsTakenAsItIs(t *testing.T) {
-	theirs, ours := offlineFolder(t), offlineFolder(t)
+// A producer knows the form of a packed batch, and not the mark.
+func TestARecordThatLooksPackedIsTakenAsItIs(t *testing.T) {
+	theirs, ours := offlinePacker(t), offlinePacker(t)
 	honest := &kgo.Record{Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "topic", Value: []byte("ampy.dev.orders.v1.X")}}}
-	stolen := fetched(theirs, must(theirs.fold(rawRecords([]*kgo.Record{honest}))), 1, kgo.CodecNone).Records[0]
+	stolen := fetched(theirs, must(theirs.pack(rawRecords([]*kgo.Record{honest}))), 1, kgo.CodecNone).Records[0]
 	for name, codec := range codecs {
-		packed, used := pack(t, codec, rawRecords([]*kgo.Record{{Key: stolen.Key, Value: []byte("v")}}))
-		d := deliveries(unpacker{fold: ours}, fetched(ours, packed, 1, used).Records)
-		if len(d) != 1 || d[0].Key != string(stolen.Key) || len(d[0].Headers) > 0 || string(d[0].Value) != "v" {
+		packed, used := pack(t, codec, rawRecords([]*kgo.Record{{Key: stolen.Key, Value: stolen.Value}}))
+		d := deliveries(ours, fetched(ours, packed, 1, used).Records)
+		if len(d) != 1 || d[0].Key != string(stolen.Key) || len(d[0].Headers) > 0 || !bytes.Equal(d[0].Value, stolen.Value) {
 			t.Errorf("%s: a forged record is delivered as %+v", name, d)
 		}
 	}
@@ -137,7 +141,7 @@ func must(b []byte, err error) []byte {
 }
 
 func TestABatchThatUnpacksToTooMuchIsAnError(t *testing.T) {
-	f := offlineFolder(t)
+	f := offlinePacker(t)
 	bomb := rawRecords([]*kgo.Record{{Value: make([]byte, maxUnpacked)}})
 	for _, name := range []string{"snappy", "zstd"} { // gzip and lz4 take seconds, and the same path
 		packed, used := pack(t, codecs[name], bomb)
@@ -148,7 +152,7 @@ func TestABatchThatUnpacksToTooMuchIsAnError(t *testing.T) {
 }
 
 func TestADamagedBatchIsAnErrorAndNothingOfItIsDelivered(t *testing.T) {
-	f := offlineFolder(t)
+	f := offlinePacker(t)
 	rs := []*kgo.Record{
 		{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "a", Value: []byte("b")}}},
 		{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "a"}, {Key: "c", Value: bytes.Repeat([]byte("d"), 200)}}},
@@ -178,7 +182,7 @@ func TestADamagedBatchIsAnErrorAndNothingOfItIsDelivered(t *testing.T) {
 // What the log cleaner leaves of a batch may be nothing, and sets of messages
 // from before Kafka 0.11 hold no records.
 func TestWhatHoldsNoRecordsIsLeftAsItIs(t *testing.T) {
-	f := offlineFolder(t)
+	f := offlinePacker(t)
 	set := (&kmsg.MessageV1{Offset: 7, Magic: 1, Key: []byte("k"), Value: []byte("v")}).AppendTo(nil)
 	for _, plain := range [][]byte{{}, set} {
 		packed, used := pack(t, kgo.GzipCompression(), plain)
@@ -189,28 +193,22 @@ func TestWhatHoldsNoRecordsIsLeftAsItIs(t *testing.T) {
 }
 
 // Whatever a batch holds: an error, or what the client would have read.
-func FuzzFold(f *testing.F) {
+func FuzzPack(f *testing.F) {
 	f.Add(rawRecords([]*kgo.Record{{Key: []byte("k"), Value: []byte("v"), Headers: []kgo.RecordHeader{{Key: "topic", Value: []byte("x")}}}, {}}))
 	f.Add([]byte{12, 0, 0, 0, 1, 1, 0})
 	f.Add([]byte{14, 0, 0, 0, 1, 1, 2, 1})
 	f.Add([]byte{0x80, 0x80, 0x80, 0x80, 0x10, 0})
-	fold := newFolder()
+	packer := newPacker()
 	f.Fuzz(func(t *testing.T, in []byte) {
-		n, err := countRecords(in)
+		n, _, err := survey(in)
 		if err != nil || n == 0 {
 			return
 		}
-		out, err := fold.fold(in)
-		if err != nil {
-			return
-		}
-		if len(out) > len(in)+n*foldGrowth {
-			t.Errorf("%d bytes of %d records grew to %d", len(in), n, len(out))
-		}
-		got := deliveries(unpacker{fold: fold}, fetched(nil, out, n, kgo.CodecNone).Records)
-		want := deliveries(unpacker{}, fetched(nil, in, n, kgo.CodecNone).Records)
+		out := must(packer.pack(slices.Clone(in)))
+		got := deliveries(packer, fetched(nil, out, n, kgo.CodecNone).Records)
+		want := deliveries(nil, fetched(nil, in, n, kgo.CodecNone).Records)
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("folded\n%+v\nplain\n%+v", got, want)
+			t.Errorf("packed\n%+v\nplain\n%+v", got, want)
 		}
 	})
 }
