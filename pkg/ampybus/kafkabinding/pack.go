@@ -85,10 +85,11 @@ func isMessageSet(b []byte) bool { return b[0] == 0 }
 
 var errRecords = errors.New("a record of the batch cannot be read")
 
-// pack returns the one record of a batch, and uses the memory behind in. Records without anything follow it,
-// until there are as many as there were: from fewer, the client would not go on
-// to the end of a batch whose last records the log cleaner took. They have the
-// same offset as the first, which makes the client drop them.
+// pack returns the one record of a batch, and uses the memory behind in. Records
+// without anything follow it, until there are as many as there were: from fewer,
+// the client would not go on to the end of a batch whose last records the log
+// cleaner took. They have the same offset as the first, which makes the client
+// drop them.
 func (f *packer) pack(in []byte) ([]byte, error) {
 	n, last, err := survey(in)
 	if err != nil {
