@@ -110,11 +110,13 @@ func shares(w *world) {
 	enter()
 	enter()
 	kills, leaves := 0, 0
+	committed := make(map[string]uint64)
 	for i := range changes {
 		w.Progress((i + 1) * n / (changes + 2))
 		enter()
 		gone := w.Dice.IntN(2)
 		if i%2 == 0 {
+			w.moved(committed)
 			members[gone].crash()
 			kills++
 		} else {
@@ -132,6 +134,28 @@ func shares(w *world) {
 	w.AtLeast("takeovers of shares", r.Takeovers, changes)
 	w.AtLeast("redeliveries", r.Redelivered, 100)
 	w.AtLeast("members at work", w.procs(), changes/2)
+}
+
+// moved waits until each share has been committed further than the last time:
+// three owners in a row that are killed before would look like a message that
+// kills them.
+func (w *world) moved(committed map[string]uint64) {
+	w.t.Helper()
+	w.Until("a share is not committed any further", func() bool {
+		lag, err := w.Bus.Lag(w.t.Context(), chaos.Group)
+		if err != nil {
+			return false
+		}
+		for _, l := range lag.Lanes {
+			if l.Pending > 0 && l.Committed <= committed[l.Lane] {
+				return false
+			}
+		}
+		for _, l := range lag.Lanes {
+			committed[l.Lane] = l.Committed
+		}
+		return true
+	})
 }
 
 // procs is how many processes had an effect.
