@@ -55,7 +55,7 @@ func (e *engine) due() []commitPoint {
 }
 
 // commit commits one lane. A point that waited for another one of its lane,
-// which was behind it, is not asked for any more.
+// which was behind it, is not asked for any more, whatever became of that one.
 func (e *engine) commit(ctx context.Context, c commitPoint) {
 	select {
 	case c.l.committing <- struct{}{}:
@@ -64,9 +64,10 @@ func (e *engine) commit(ctx context.Context, c commitPoint) {
 		return // the next tick tries again
 	}
 	e.mu.Lock()
-	done := c.low <= c.l.committed
+	past := c.low <= c.l.committed || c.low < c.l.asked
+	c.l.asked = max(c.l.asked, c.low)
 	e.mu.Unlock()
-	if done {
+	if past {
 		return
 	}
 	err := e.src.Commit(ctx, c.l.name, c.epoch, c.low)

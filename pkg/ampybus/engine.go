@@ -53,6 +53,7 @@ type lane struct {
 	name       string
 	epoch      uint64
 	committed  uint64
+	asked      uint64        // the furthest point that was asked for
 	committing chan struct{} // holds a token while a commit is asked for: points do not overtake each other
 	paused     bool
 	draining   bool
