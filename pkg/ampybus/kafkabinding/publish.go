@@ -55,7 +55,7 @@ func (p *publication) send() {
 		p.sendTo(kt, i)
 		return
 	}
-	p.t.topics.work.Go(func() {
+	p.t.topics.later(func() {
 		kt, err := p.t.topics.find(name)
 		if err != nil {
 			p.refuse(i, fmt.Errorf("publish to %s: %w", p.recs[i].Topic, err))

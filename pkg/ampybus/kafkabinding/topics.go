@@ -63,8 +63,24 @@ func newTopicTable(t *Transport) *topicTable {
 }
 
 func (tt *topicTable) close() {
+	tt.mu.Lock()
 	tt.cancel()
+	tt.mu.Unlock()
 	tt.work.Wait()
+}
+
+// later runs f, which finds a topic, beside the caller. Nothing new begins
+// behind close: there f runs at once, and finds none.
+func (tt *topicTable) later(f func()) {
+	tt.mu.Lock()
+	closed := tt.ctx.Err() != nil
+	if !closed {
+		tt.work.Go(f)
+	}
+	tt.mu.Unlock()
+	if closed {
+		f()
+	}
 }
 
 // lookup is the topic if it is known already.
