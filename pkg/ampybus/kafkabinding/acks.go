@@ -1,28 +1,18 @@
 package kafkabinding
 
-import "sync"
+import "github.com/AmpyFin/ampy-bus/internal/handoff"
 
 // acks are records of which the client has said what became of them. It calls
 // back for one after the other in its one goroutine, so there a record is only
 // noted: those of an answer are settled together and beside the client, and what
 // comes next for their keys goes out together.
-type acks struct {
-	mu       sync.Mutex
-	noted    []*sending
-	spare    []*sending // what was settled last, to be used again
-	settling bool       // somebody settles what is noted
-}
+type acks struct{ noted handoff.Queue[*sending] }
 
 // settledAtOnce bounds how long the records of others are held back.
 const settledAtOnce = 64
 
 func (a *acks) note(s *sending, box *outbox) {
-	a.mu.Lock()
-	a.noted = append(a.noted, s)
-	begin := !a.settling
-	a.settling = true
-	a.mu.Unlock()
-	if begin {
+	if a.noted.Add(s) {
 		go a.settle(box)
 	}
 }
@@ -30,7 +20,7 @@ func (a *acks) note(s *sending, box *outbox) {
 func (a *acks) settle(box *outbox) {
 	n := 0
 	box.hold()
-	for batch := a.take(); len(batch) > 0; batch = a.take() {
+	for batch := a.noted.Take(); batch != nil; batch = a.noted.Take() {
 		for _, s := range batch {
 			s.settle()
 			if n++; n%settledAtOnce == 0 {
@@ -38,20 +28,6 @@ func (a *acks) settle(box *outbox) {
 				box.hold()
 			}
 		}
-		clear(batch)
 	}
 	box.release()
-}
-
-// take is what was noted; with nothing the settling has ended.
-func (a *acks) take() []*sending {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.settling = len(a.noted) > 0
-	if !a.settling {
-		return nil
-	}
-	batch := a.noted
-	a.noted, a.spare = a.spare[:0], batch
-	return batch
 }
