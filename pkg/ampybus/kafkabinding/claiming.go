@@ -163,7 +163,7 @@ func (s *source) own(w write, start uint64) {
 	s.tell(ev)
 	if start > l.fetched {
 		if !mutant.On("skip-gap") {
-			l.ahead = append(l.ahead, step{gapFrom: l.fetched, gapTo: start})
+			l.ahead.add(step{gapFrom: l.fetched, gapTo: start})
 		}
 		l.fetched = start
 	}

@@ -37,10 +37,10 @@ func (s *source) hungry() bool {
 	defer s.mu.Unlock()
 	waiting, busy, idle := load{}, false, false
 	for _, l := range s.lanes {
-		waiting.add(l.waiting)
+		waiting.add(l.ahead.waiting)
 		switch {
 		case l.paused || l.draining || l.held:
-		case len(l.ahead) > 0 || len(l.ready) > 0 || l.opening:
+		case len(l.ahead.steps) > 0 || len(l.ready) > 0 || l.opening:
 			busy = true
 		case !l.caughtUp:
 			return true
@@ -93,9 +93,7 @@ func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 	l.fetched, l.caughtUp = next, int64(next) >= end
 	for _, r := range rs {
 		if !r.Attrs.IsControl() {
-			step := s.t.packer.step(r, from)
-			l.ahead = append(l.ahead, step)
-			l.waiting.add(step.load())
+			l.ahead.add(s.t.packer.step(r, from))
 		}
 	}
 	s.wakes()
@@ -105,8 +103,8 @@ func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 // group's pattern does not match only move the position. The lock is held, but
 // not while it works.
 func (s *source) decode(l *lane) {
-	for len(l.ready) == 0 && !l.waits() && !l.ahead[0].isGap() {
-		steps, ready := l.ahead, make([]driver.Delivery, 0, min(l.waiting.records, eventRecords))
+	for len(l.ready) == 0 && !l.waits() && !l.ahead.steps[0].isGap() {
+		steps, ready := l.ahead.steps, make([]driver.Delivery, 0, min(l.ahead.waiting.records, eventRecords))
 		l.opening = true
 		s.mu.Unlock()
 		done, used := l.unpack.open(steps, eventRecords, func(d *driver.Delivery) {
@@ -119,8 +117,7 @@ func (s *source) decode(l *lane) {
 		if l.opening = false; l.gone {
 			return
 		}
-		l.waiting.sub(done)
-		l.drop(used)
+		l.ahead.done(done, used)
 		l.ready = ready
 	}
 }
@@ -180,7 +177,7 @@ func (s *source) resume(l *lane, first, next uint64) {
 	}
 	l.asking = false
 	if first > l.fetched {
-		l.ahead = append(l.ahead, step{gapFrom: l.fetched, gapTo: first})
+		l.ahead.add(step{gapFrom: l.fetched, gapTo: first})
 		l.fetched = first
 		s.wakes()
 	}

@@ -34,8 +34,7 @@ type lane struct {
 	fetched   uint64            // position behind what the feed has brought
 	ready     []driver.Delivery // decoded, and next to be received
 	opening   bool              // records are being decoded: neither ready nor ahead
-	ahead     []step            // what comes behind that
-	waiting   load              // of ahead
+	ahead     backlog           // what comes behind that
 	caughtUp  bool              // with the log, when it was last fetched
 	out       []uint64          // positions received and not committed, rising
 	held      bool              // the feed is paused
@@ -51,7 +50,7 @@ func (l *lane) event(kind driver.EventKind) driver.Event {
 
 // waits reports that the lane has nothing for the member now.
 func (l *lane) waits() bool {
-	return l.paused || l.draining || l.gone || len(l.ready) == 0 && len(l.ahead) == 0
+	return l.paused || l.draining || l.gone || len(l.ready) == 0 && len(l.ahead.steps) == 0
 }
 
 // offer is the lane's next gap or records, at most up to maxSpan of them
@@ -62,7 +61,7 @@ func (l *lane) offer(maxSpan int) (ev driver.Event, n int) {
 	}
 	if len(l.ready) == 0 {
 		ev = l.event(driver.Gap)
-		ev.From, ev.To = l.ahead[0].gapFrom, l.ahead[0].gapTo
+		ev.From, ev.To = l.ahead.steps[0].gapFrom, l.ahead.steps[0].gapTo
 		return ev, 1
 	}
 	ev = l.event(driver.Records)
@@ -76,8 +75,8 @@ func (l *lane) offer(maxSpan int) (ev driver.Event, n int) {
 // received notes that the member has the next n steps.
 func (l *lane) received(n int) {
 	if len(l.ready) == 0 { // a gap: the member decides when it is behind it
-		l.out = append(l.out, l.ahead[0].gapTo-1)
-		l.drop(n)
+		l.out = append(l.out, l.ahead.steps[0].gapTo-1)
+		l.ahead.done(load{}, n)
 		return
 	}
 	for i := range l.ready[:n] {
@@ -86,14 +85,6 @@ func (l *lane) received(n int) {
 		}
 	}
 	l.ready = l.ready[n:]
-}
-
-// drop lets go of the first n of what is ahead.
-func (l *lane) drop(n int) {
-	clear(l.ahead[:n])
-	if l.ahead = l.ahead[n:]; len(l.ahead) == 0 {
-		l.ahead = nil
-	}
 }
 
 // finished notes a commit.
@@ -106,7 +97,7 @@ func (l *lane) finished(low uint64) {
 // beyond extends a finished prefix over what was brought and passed over: the
 // records that the group's pattern does not match.
 func (l *lane) beyond(low uint64) uint64 {
-	if len(l.ahead) > 0 || l.opening || len(l.ready) > 0 || len(l.out) > 0 && l.out[len(l.out)-1] >= low {
+	if len(l.ahead.steps) > 0 || l.opening || len(l.ready) > 0 || len(l.out) > 0 && l.out[len(l.out)-1] >= low {
 		return low
 	}
 	return max(low, l.fetched)
@@ -114,9 +105,9 @@ func (l *lane) beyond(low uint64) uint64 {
 
 // full and roomy say when the feed pauses and goes on.
 func (l *lane) full() bool {
-	return l.waiting.records >= aheadRecords || l.waiting.bytes >= aheadBytes
+	return l.ahead.waiting.records >= aheadRecords || l.ahead.waiting.bytes >= aheadBytes
 }
 
 func (l *lane) roomy() bool {
-	return l.waiting.records <= aheadRecords/2 && l.waiting.bytes <= aheadBytes/2
+	return l.ahead.waiting.records <= aheadRecords/2 && l.ahead.waiting.bytes <= aheadBytes/2
 }

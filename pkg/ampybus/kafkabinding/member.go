@@ -177,7 +177,7 @@ func (s *source) drop(l *lane) bool {
 		return false
 	}
 	l.gone = true
-	l.ahead, l.ready = nil, nil
+	l.ahead, l.ready = backlog{}, nil
 	if s.lanes[l.place] == l {
 		delete(s.lanes, l.place)
 		delete(s.names, l.name)

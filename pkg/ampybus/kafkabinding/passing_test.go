@@ -22,15 +22,15 @@ func TestOnlyWhatNobodyWantsIsPassedOver(t *testing.T) {
 		want     uint64
 	}{
 		{"nothing was wanted", &lane{}, false, 3, 10},
-		{"a record waits to be decoded", &lane{ahead: []step{record}}, false, 3, 3},
+		{"a record waits to be decoded", &lane{ahead: backlog{steps: []step{record}}}, false, 3, 3},
 		{"a record is being decoded", &lane{opening: true}, false, 3, 3},
 		{"a record waits for the member", &lane{ready: ready}, false, 3, 3},
 		{"the member has a record", &lane{ready: ready}, true, 3, 3},
 		{"the member has a record, and finished what is below", &lane{ready: ready}, true, 5, 5},
 		{"the member finished its record", &lane{ready: ready}, true, 6, 10},
-		{"a gap waits for the member", &lane{ahead: []step{gap}}, false, 3, 3},
-		{"the member was told of a gap", &lane{ahead: []step{gap}}, true, 3, 3},
-		{"the member is behind the gap", &lane{ahead: []step{gap}}, true, 6, 10},
+		{"a gap waits for the member", &lane{ahead: backlog{steps: []step{gap}}}, false, 3, 3},
+		{"the member was told of a gap", &lane{ahead: backlog{steps: []step{gap}}}, true, 3, 3},
+		{"the member is behind the gap", &lane{ahead: backlog{steps: []step{gap}}}, true, 6, 10},
 	} {
 		l := c.lane
 		l.committed, l.fetched = 3, 10

@@ -33,7 +33,6 @@ type reader struct {
 	p      pattern
 	c      driver.ReadConfig
 	feed   *feed
-	packer *packer // of the feed
 	ctx    context.Context
 	cancel context.CancelFunc
 	turn   chan struct{} // holds one token: Next is one at a time
@@ -56,7 +55,7 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", c.Pattern, err)
 	}
-	r := &reader{t: t, p: p, c: c, tracks: make(map[place]*track), turn: make(chan struct{}, 1), packer: t.packer}
+	r := &reader{t: t, p: p, c: c, tracks: make(map[place]*track), turn: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if r.feed, err = newFeed(t.cfg, t.packer); err != nil {
 		return nil, fmt.Errorf("read %s: %w", c.Pattern, err)

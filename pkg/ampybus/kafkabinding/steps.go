@@ -56,6 +56,26 @@ func (s step) load() load {
 func (l *load) add(o load) { l.records, l.bytes = l.records+o.records, l.bytes+o.bytes }
 func (l *load) sub(o load) { l.records, l.bytes = l.records-o.records, l.bytes-o.bytes }
 
+// backlog is what waits to be decoded, in order.
+type backlog struct {
+	steps   []step
+	waiting load
+}
+
+func (b *backlog) add(s step) {
+	b.steps = append(b.steps, s)
+	b.waiting.add(s.load())
+}
+
+// done lets go of the first n steps; so much was taken from them.
+func (b *backlog) done(taken load, n int) {
+	b.waiting.sub(taken)
+	clear(b.steps[:n])
+	if b.steps = b.steps[n:]; len(b.steps) == 0 {
+		b.steps = nil
+	}
+}
+
 // open makes deliveries of up to n records, up to a gap. It says how much that
 // was, and how many steps were used up.
 func (u *unpacker) open(steps []step, n int, take func(*driver.Delivery)) (done load, used int) {

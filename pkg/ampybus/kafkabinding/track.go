@@ -24,8 +24,7 @@ type track struct {
 	end     uint64
 	history uint64            // up to here it is merged with the others by time
 	head    []driver.Delivery // comes next
-	ahead   []step            // behind that
-	waiting load              // of ahead
+	ahead   backlog           // behind that
 	room    []driver.Delivery // the memory of head
 	gap     *driver.GapError  // before what is read next
 	paused  bool
@@ -34,7 +33,7 @@ type track struct {
 
 func (k *track) done() bool     { return k.next >= k.end && k.gap == nil }
 func (k *track) caughtUp() bool { return k.next >= min(k.history, k.end) }
-func (k *track) held() int      { return len(k.head) + k.waiting.records }
+func (k *track) held() int      { return len(k.head) + k.ahead.waiting.records }
 
 func (r *reader) window(p place, b logBounds, first bool) *track {
 	k := &track{place: p, name: p.log(), unpack: unpacker{log: p.log()}, next: b.of(b.first, p), history: b.of(b.next, p)}
@@ -73,9 +72,7 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 		from, pos := k.next, uint64(rec.Offset)
 		k.next = min(pos+1, k.end)
 		if !rec.Attrs.IsControl() {
-			s := r.packer.step(rec, from)
-			k.ahead = append(k.ahead, s)
-			k.waiting.add(s.load())
+			k.ahead.add(r.t.packer.step(rec, from))
 		}
 		if pos >= k.end {
 			break
@@ -88,19 +85,15 @@ func (r *reader) take(k *track, rs []*kgo.Record) {
 
 // open decodes what comes next on a track.
 func (r *reader) open(k *track) {
-	for len(k.head) == 0 && len(k.ahead) > 0 {
+	for len(k.head) == 0 && len(k.ahead.steps) > 0 {
 		k.head = k.room[:0]
-		done, used := k.unpack.open(k.ahead, openRecords, func(d *driver.Delivery) {
+		done, used := k.unpack.open(k.ahead.steps, openRecords, func(d *driver.Delivery) {
 			if d.Pos < k.end && r.p.wants(d.Topic) && r.within(d) {
 				k.head = append(k.head, *d)
 			}
 		})
 		k.room = k.head
-		k.waiting.sub(done)
-		clear(k.ahead[:used])
-		if k.ahead = k.ahead[used:]; len(k.ahead) == 0 {
-			k.ahead = nil
-		}
+		k.ahead.done(done, used)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestWhoeverWantsTheFirstRecordWaitsForFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 10 * openRecords
-	r := &reader{p: p, packer: newPacker()}
+	r := &reader{p: p, t: &Transport{packer: newPacker()}}
 	k := &track{place: place{topic: "ampy.dev.bars.v1"}, end: endless}
 	r.order = []*track{k}
 	var recs []*kgo.Record
@@ -31,8 +31,8 @@ func TestWhoeverWantsTheFirstRecordWaitsForFew(t *testing.T) {
 	if k.next != n || k.held() != n {
 		t.Fatalf("read to %d, holds %d, want %d", k.next, k.held(), n)
 	}
-	if first := r.oldest(); first != k || k.head[0].Pos != openRecords || len(k.ahead) != n-2*openRecords {
-		t.Errorf("%v, %d records not decoded, want %d", first, len(k.ahead), n-2*openRecords)
+	if first := r.oldest(); first != k || k.head[0].Pos != openRecords || len(k.ahead.steps) != n-2*openRecords {
+		t.Errorf("%v, %d records not decoded, want %d", first, len(k.ahead.steps), n-2*openRecords)
 	}
 	for pos := uint64(openRecords); pos < n; {
 		out, err := r.merge()
