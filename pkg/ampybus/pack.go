@@ -76,11 +76,6 @@ func (b *Bus) overTopic(ctx context.Context, rec *driver.Record, asking topicLim
 	if !limited || len(rec.Value) <= anyTopicTakes {
 		return 0, false
 	}
-	if asking == onlyKnown {
-		ended, end := context.WithCancel(ctx)
-		end()
-		ctx = ended
-	}
-	limit, known := t.ValueLimit(ctx, rec)
+	limit, known := t.ValueLimit(ctx, rec, asking == mayAsk)
 	return limit, known && len(rec.Value) > limit
 }

@@ -94,13 +94,13 @@ var _ driver.TopicLimited = (*Transport)(nil)
 
 // ValueLimit implements driver.TopicLimited. A topic is asked once, when it is
 // first used; a limit that changes later is learned by the next connection.
-func (t *Transport) ValueLimit(ctx context.Context, r *driver.Record) (int, bool) {
+func (t *Transport) ValueLimit(ctx context.Context, r *driver.Record, ask bool) (int, bool) {
 	name, err := t.cfg.Layout.kafkaTopic(r.Topic)
 	if err != nil {
 		return 0, false
 	}
 	kt := t.topics.lookup(name)
-	if kt == nil {
+	if kt == nil && ask {
 		kt = t.topics.await(ctx, name)
 	}
 	if kt == nil {

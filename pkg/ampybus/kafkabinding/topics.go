@@ -119,14 +119,11 @@ func (tt *topicTable) find(name string) (*kafkaTopic, error) {
 
 // await is find until ctx ends; nil where the topic is not known then.
 func (tt *topicTable) await(ctx context.Context, name string) *kafkaTopic {
-	if ctx.Err() != nil {
-		return nil
-	}
 	found := make(chan *kafkaTopic, 1)
-	go func() {
+	tt.later(func() {
 		kt, _ := tt.find(name) // the publish that follows tells why
 		found <- kt
-	}()
+	})
 	select {
 	case kt := <-found:
 		return kt
