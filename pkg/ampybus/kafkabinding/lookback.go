@@ -101,11 +101,11 @@ func (u *unpacker) learn(kt *kafkaTopic, s step, partition int32, end int64) {
 
 // recent is the part of each partition that is worth knowing.
 func (t *Transport) recent(ctx context.Context, topic string) (from, end map[int32]int64, err error) {
-	ends, err := t.listOffsets(ctx, t.adm.ListEndOffsets, topic)
+	ends, err := listOffsetsOnce(ctx, t.adm.ListEndOffsets, topic)
 	if err != nil {
 		return nil, nil, err
 	}
-	since, err := t.listOffsets(ctx, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+	since, err := listOffsetsOnce(ctx, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
 		return t.adm.ListOffsetsAfterMilli(ctx, time.Now().Add(-lookBackTime).UnixMilli(), topics...)
 	}, topic)
 	if err != nil {
