@@ -97,15 +97,22 @@ func (p *pipeline) shard(key string) *pipelineShard {
 func (p *pipeline) submit(r *pending) {
 	s := p.shard(r.rec.Key)
 	s.mu.Lock()
-	q := s.queue(r.rec.Key)
-	q.pending = append(q.pending, r)
-	if q.busy && !mutant.On("async-pipeline-per-key") {
+	q, idle := s.enqueue(r)
+	if !idle {
 		s.mu.Unlock()
 		return
 	}
 	f := p.take(s, q)
 	s.mu.Unlock()
 	p.send(f)
+}
+
+// enqueue adds r to its key's queue, and reports whether nobody sends that. The
+// lock is held.
+func (s *pipelineShard) enqueue(r *pending) (q *keyQueue, idle bool) {
+	q = s.queue(r.rec.Key)
+	q.pending = append(q.pending, r)
+	return q, !q.busy || mutant.On("async-pipeline-per-key")
 }
 
 // withdraw takes r back if no attempt has been made, and reports whether it did.

@@ -38,9 +38,8 @@ func (p *pipeline) submitAll(rs []*pending) {
 func (s *pipelineShard) put(r *pending) *keyQueue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := s.queue(r.rec.Key)
-	q.pending = append(q.pending, r)
-	if q.busy {
+	q, idle := s.enqueue(r)
+	if !idle {
 		return nil
 	}
 	q.busy = true
