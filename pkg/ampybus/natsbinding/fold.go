@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -71,7 +72,7 @@ func (c *foldedConn) scan(b []byte) (hold int) {
 			continue
 		}
 		end := bytes.IndexByte(b, '\n') + 1
-		if end == 0 && bytes.IndexByte([]byte("HMIP+-"), b[0]) >= 0 {
+		if end == 0 && strings.IndexByte("HMIP+-", b[0]) >= 0 {
 			return len(b)
 		}
 		c.line(b[:end])
@@ -86,7 +87,7 @@ const messageStart, foldableStart = "MSG ", "HMSG "
 // looked at any more.
 func (c *foldedConn) line(b []byte) {
 	switch {
-	case begins(b, foldableStart), begins(b, messageStart):
+	case bytes.HasPrefix(b, []byte(foldableStart)), bytes.HasPrefix(b, []byte(messageStart)):
 		at := bytes.LastIndexByte(b, ' ')
 		size, ok := decimal(bytes.TrimRight(b[at+1:], "\r\n"))
 		if c.off = !ok || size > maxMessage; c.off {
@@ -96,13 +97,9 @@ func (c *foldedConn) line(b []byte) {
 		if b[0] == 'H' {
 			c.folds.fold(b[:at])
 		}
-	case len(b) == 0 || bytes.IndexByte([]byte("IP+-"), b[0]) < 0:
+	case len(b) == 0 || strings.IndexByte("IP+-", b[0]) < 0:
 		c.off = true
 	}
-}
-
-func begins(b []byte, with string) bool {
-	return len(b) >= len(with) && string(b[:len(with)]) == with
 }
 
 // maxMessage is far above the most that a server may be set to take: 64 MiB.

@@ -28,7 +28,7 @@ func (f *folds) fold(line []byte) {
 	size := line[at+1:]
 	reply := line[bytes.LastIndexByte(line[:at], ' ')+1 : at]
 	n, ok := decimal(size)
-	if !ok || n > maxFolded || !begins(reply, receiptStart) || !f.has(receiver(reply)) {
+	if !ok || n > maxFolded || !bytes.HasPrefix(reply, []byte(receiptStart)) || !f.has(receiver(reply)) {
 		return
 	}
 	for i := range size {

@@ -1,6 +1,7 @@
 package natsbinding
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -75,7 +76,7 @@ const blockStart = "NATS/1.0\r\n"
 
 // repeated reads a block that has the names of the message before, each once.
 func (u *unpacker) repeated(b []byte) (list []driver.Header, id string, ok bool) {
-	if len(u.names) == 0 || len(u.names) > maxRepeated || !begins(b, blockStart) {
+	if len(u.names) == 0 || len(u.names) > maxRepeated || !bytes.HasPrefix(b, []byte(blockStart)) {
 		return nil, "", false
 	}
 	var values [maxRepeated]string
