@@ -74,17 +74,23 @@ type Load struct {
 // Publish hands n messages over keys to the bus, at most window of them
 // unsettled at a time.
 func (s *Scene) Publish(n, keys, window int) *Load {
+	return s.PublishWhile(func(i int) bool { return i < n }, keys, window)
+}
+
+// PublishWhile is Publish for as long as more says so of the next message.
+func (s *Scene) PublishWhile(more func(i int) bool, keys, window int) *Load {
 	l := &Load{Done: make(chan struct{})}
 	go func() {
 		defer close(l.Done)
-		for i := range n {
+		i := 0
+		for ; more(i); i++ {
 			if !l.Settled.Await(s.TB.Context(), i-window+1) {
 				return
 			}
 			e := s.Message(fmt.Sprintf("k%d", i%keys), i/keys)
 			s.History.PublishAsync(s.Bus, e, func(error) { l.Settled.Add(1) })
 		}
-		l.Settled.Await(s.TB.Context(), n)
+		l.Settled.Await(s.TB.Context(), i)
 	}()
 	return l
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,17 +84,19 @@ func brokenConnections(w *world) {
 		})
 	}
 	w.Dice.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-	l := w.Publish(n, 100, 200)
+	var over atomic.Bool // with nothing left to publish no fault would happen
+	l := w.PublishWhile(func(i int) bool { return i < n || !over.Load() }, 100, 200)
 	for i, inflict := range faults {
 		l.Settled.Await(w.t.Context(), (i+1)*n/(len(faults)+2))
 		inflict()
 	}
+	over.Store(true)
 	p.Shape(chaos.Up, chaos.Shape{Delay: 25 * time.Millisecond, Jitter: 25 * time.Millisecond, Slice: 100})
 	p.Shape(chaos.Down, chaos.Shape{Delay: 25 * time.Millisecond, Jitter: 25 * time.Millisecond})
 	w.Wait(slow)
 	p.Heal()
 	<-l.Done
-	w.judgePublishing(n)
+	w.judgePublishing(l.Settled.Value())
 	s := p.Stats()
 	w.t.Logf("%+v, %d attempts uncertain", s, w.Unsure())
 	w.AtLeast("resets", s.Resets, resets)
