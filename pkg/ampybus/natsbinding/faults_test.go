@@ -243,10 +243,7 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	if err != nil || info.Config.Replicas != 3 {
 		t.Fatalf("a stream in a cluster of three: %+v, %v", info, err)
 	}
-	src, err := tr.Open(t.Context(), driver.GroupConfig{Group: "g", Pattern: "ampy.dev.orders.>", Lease: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
+	src := openUntilLed(t, tr, driver.GroupConfig{Group: "g", Pattern: "ampy.dev.orders.>", Lease: 5 * time.Second})
 	if info, err = tr.streamInfo(t.Context(), "KV_"+leaseBucket); err != nil || info.Config.Replicas != 3 {
 		t.Fatalf("the leases in a cluster of three: %+v, %v", info, err)
 	}

@@ -51,21 +51,38 @@ func publishUntilStored(t testing.TB, tr driver.Transport, id string) {
 // untilStored repeats what may be repeated, as the bus does.
 func untilStored(t testing.TB, tr driver.Transport, rec driver.Record) {
 	t.Helper()
+	asTheBus(t, "publish "+rec.ID, func() error { return outcomes(t, tr, rec)[0].Err })
+}
+
+// openUntilLed joins a group: new streams of a cluster, that of the leases too,
+// have no leader at first, and the bus tries on.
+func openUntilLed(t testing.TB, tr driver.Transport, c driver.GroupConfig) (src driver.Source) {
+	t.Helper()
+	asTheBus(t, "open group "+c.Group, func() (err error) {
+		src, err = tr.Open(t.Context(), c)
+		return err
+	})
+	return src
+}
+
+// asTheBus does something until it succeeds, as long as the bus would try on.
+func asTheBus(t testing.TB, what string, do func() error) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(30 * time.Second)
 	for {
-		o := outcomes(t, tr, rec)[0]
-		if o.Err == nil {
+		err := do()
+		if err == nil {
 			return
 		}
-		if !errors.Is(o.Err, driver.ErrUncertain) && !errors.Is(o.Err, driver.ErrUnavailable) {
-			t.Fatalf("publish %s: %v", rec.ID, o.Err)
+		if !errors.Is(err, driver.ErrUncertain) && !errors.Is(err, driver.ErrUnavailable) {
+			t.Fatalf("%s: %v", what, err)
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("publish %s: still %v", rec.ID, o.Err)
+			t.Fatalf("%s: still %v", what, err)
 		}
 	}
 }
