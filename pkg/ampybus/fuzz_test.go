@@ -149,6 +149,8 @@ func FuzzEnvelopeRoundTrip(f *testing.F) {
 		f.Add(c.topic, c.schema, "svc@1", c.key, "x-team", "data", int64(1757100661123456789), 0)
 	}
 	f.Add("ampy.prod.bars.v1.XNAS.AAPL", "ampy.bars.v1.BarBatch", "a\r\nb", "XNAS.MSFT", "Nats-Rollup", "all", int64(-1), -1)
+	f.Add("ampy.prod.bars.v1.XNAS.AAPL", "ampy.bars.v1.BarBatch", "svc@1", "XNAS.MSFT", "NAts- ", "v", int64(0), 0)
+	f.Add("ampy.prod.bars.v1.XNAS.AAPL", "ampy.bars.v1.BarBatch", "svc@1", "XNAS.MSFT", "__\x1b[2J\r\n", "v", int64(0), 0)
 	f.Add("ampy.prod.bars.v1.XNAS.AAPL", "ampy.bars.v2.BarBatch", "jane@example.com", "k ", "topic", "\x00", int64(0), 1<<40)
 	f.Fuzz(func(t *testing.T, topic, schema, producer, key, name, value string, nanos int64, retries int) {
 		h := NewHeaders(schema, producer, "svc", key)

@@ -211,7 +211,7 @@ func (c *checker) extra(hs []driver.Header) {
 		quoted := strconv.QuoteToASCII(name)
 		switch {
 		case isReserved(name):
-			c.fault("headers", name, quoted+" is reserved: a broker reads it as a command", "choose a name that begins otherwise, such as x-"+strings.Trim(strings.ToLower(name), "_"))
+			c.fault("headers", name, quoted+" is reserved: a broker reads it as a command", "choose a name that begins otherwise, such as with x-")
 		case c.role == asBus:
 		case !isHeaderName(name):
 			c.fault("headers", name, quoted+" is no name of 1 to "+strconv.Itoa(MaxTokenBytes)+" letters, digits and _-.", "rename it")
