@@ -119,6 +119,7 @@ func (s *source) claimsFor(ctx context.Context, wanted map[string][]int32) ([]wr
 			return nil, nil, fmt.Errorf("%s: %w", p.log(), errNotYet)
 		}
 		w := s.claimOf(p, at, uint64(start.Offset), uint64(end.Offset))
+		w.end = uint64(end.Offset)
 		if w.low < uint64(start.Offset) {
 			gaps[p] = uint64(start.Offset)
 		}
@@ -167,5 +168,6 @@ func (s *source) own(w write, start uint64) {
 		}
 		l.fetched = start
 	}
+	l.caughtUp = l.fetched >= w.end
 	s.feed.order(func() { s.feedLane(l) })
 }

@@ -113,6 +113,7 @@ type write struct {
 	low     uint64
 	claim   claim
 	started uint64 // of the owner before, when it vanished
+	end     uint64 // of the log, when the lane was claimed
 }
 
 // writeOnce commits several lanes with the membership as it is now. The

@@ -86,11 +86,14 @@ func (fd *feed) ring() { token(fd.bell) }
 func (fd *feed) poll(ctx context.Context, hungry func() bool) kgo.Fetches {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	patience := time.NewTicker(idlePatience)
+	defer patience.Stop()
 	for {
 		fd.obey()
 		if !hungry() {
 			select {
 			case <-fd.bell:
+			case <-patience.C:
 			case <-ctx.Done():
 				return nil
 			}
@@ -140,12 +143,19 @@ func (fd *feed) start(p place, at uint64) {
 
 func (fd *feed) stop(p place) { fd.cl.RemoveConsumePartitions(p.list()) }
 
-func (fd *feed) pause(p place, on bool) {
-	if on {
-		fd.cl.PauseFetchPartitions(p.list())
-		return
-	}
+func (fd *feed) pause(p place) { fd.cl.PauseFetchPartitions(p.list()) }
+
+// resume goes on with a paused partition, at the offset that comes next. The
+// client sends a broker one fetch at a time: where all others are at their end,
+// the one under way may wait there for fetchWait. To set the offset, though it
+// is as it was, ends that one.
+func (fd *feed) resume(p place, at uint64, othersWait bool) {
 	fd.cl.ResumeFetchPartitions(p.list())
+	if othersWait && !mutant.On("resume-behind-a-wait") {
+		fd.cl.SetOffsets(map[string]map[int32]kgo.EpochOffset{
+			p.topic: {p.partition: {Epoch: -1, Offset: int64(at)}},
+		})
+	}
 }
 
 func (fd *feed) close() { fd.cl.Close() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,9 @@ func (s *source) fetch() {
 		for _, f := range fs.Errors() {
 			s.fetchFailed(feeding[place{f.Topic, f.Partition}], f.Err)
 		}
+		s.mu.Lock()
+		s.polled = time.Now()
+		s.mu.Unlock()
 		fs.EachPartition(func(fp kgo.FetchTopicPartition) {
 			if l := feeding[place{fp.Topic, fp.Partition}]; l != nil && len(fp.Records) > 0 {
 				s.bring(l, fp.Records, fp.HighWatermark)
@@ -29,9 +33,14 @@ func (s *source) fetch() {
 	}
 }
 
-// hungry reports whether to fetch more: when all lanes together hold little, or
-// when one that could go on holds nothing. A lane that has come to the end of
-// its log has a claim only while no other could go on either.
+// idlePatience is how long a lane that has come to the end of its log waits,
+// while others have much to do, before somebody looks whether there is more.
+const idlePatience = 250 * time.Millisecond
+
+// hungry reports whether to fetch more: when all lanes together hold little,
+// when one that could go on holds nothing, or when one that has come to the end
+// of its log has had no look for a while. What that brings of the others may be
+// more than they should hold; then they are paused.
 func (s *source) hungry() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,16 +48,18 @@ func (s *source) hungry() bool {
 	for _, l := range s.lanes {
 		waiting.add(l.ahead.waiting)
 		switch {
-		case l.paused || l.draining || l.held:
+		case l.draining || l.held:
 		case len(l.ahead.steps) > 0 || len(l.ready) > 0 || l.opening:
 			busy = true
+		case l.paused:
 		case !l.caughtUp:
 			return true
 		default:
 			idle = true
 		}
 	}
-	return waiting.records < aheadRecords && waiting.bytes < aheadBytes || idle && !busy
+	return waiting.records < aheadRecords && waiting.bytes < aheadBytes ||
+		idle && (!busy || time.Since(s.polled) > idlePatience)
 }
 
 // feedLane, unfeed and flow are orders to the feed.
@@ -71,9 +82,16 @@ func (s *source) unfeed(l *lane) {
 }
 
 func (s *source) flow(l *lane) {
-	if s.feed.lanes[l.place] == l {
-		s.feed.pause(l.place, false)
+	if s.feed.lanes[l.place] != l {
+		return
 	}
+	s.mu.Lock()
+	at, wait := l.fetched, true
+	for _, o := range s.lanes {
+		wait = wait && (o == l || o.held || o.caughtUp)
+	}
+	s.mu.Unlock()
+	s.feed.resume(l.place, at, wait)
 }
 
 // bring adds records of one partition, whose log ends at the given offset, to
@@ -86,7 +104,7 @@ func (s *source) bring(l *lane, rs []*kgo.Record, end int64) {
 	}
 	if !l.held && l.full() {
 		l.held = true
-		s.feed.pause(l.place, true)
+		s.feed.pause(l.place)
 	}
 	from := l.fetched
 	next := uint64(rs[len(rs)-1].Offset) + 1
@@ -176,6 +194,7 @@ func (s *source) resume(l *lane, first, next uint64) {
 		return
 	}
 	l.asking = false
+	l.caughtUp = max(first, l.fetched) >= next
 	if first > l.fetched {
 		l.ahead.add(step{gapFrom: l.fetched, gapTo: first})
 		l.fetched = first

@@ -21,6 +21,7 @@ func TestMutantsAreKilled(t *testing.T) {
 		"no-idempotence":         "TestProduceFaultsLoseAndRepeatNothing",
 		"keep-silent-lanes":      "TestACutOwnerIsToldWithinItsLease",
 		"no-drain":               "TestPromises/JoinerWaitsForDraining",
+		"resume-behind-a-wait":   "TestAResumedPartitionDoesNotWaitForOthers",
 		"give-up-at-eof":         "TestConnectionsThatEndAtOnceFailNothing",
 		"guessable-mark":         "TestARecordThatLooksPackedIsTakenAsItIs",
 		"no-look-back":           "TestPromises/AcknowledgedIsNeverLost",

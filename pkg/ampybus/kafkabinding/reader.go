@@ -195,10 +195,20 @@ func (r *reader) merge() ([]driver.Delivery, error) {
 		k.head = k.head[1:]
 		if k.paused && k.held() <= readAhead/2 {
 			k.paused = false
-			r.feed.pause(k.place, false)
+			r.feed.resume(k.place, k.next, r.othersWait(k))
 		}
 	}
 	return out, nil
+}
+
+// othersWait reports that all tracks but k are at the end of what there is.
+func (r *reader) othersWait(k *track) bool {
+	for _, o := range r.order {
+		if o != k && !o.paused && !o.caughtUp() {
+			return false
+		}
+	}
+	return true
 }
 
 // oldest is the track that comes next, nil when one with more history has

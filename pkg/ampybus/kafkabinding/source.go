@@ -52,6 +52,7 @@ type source struct {
 	told    []driver.Event // not received yet, but for gaps and records
 	version uint64         // grows when an event on offer may be wrong
 	turn    int
+	polled  time.Time       // when the feed last brought what there was
 	ending  context.Context // of Close
 	err     error
 }

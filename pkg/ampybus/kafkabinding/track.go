@@ -66,7 +66,7 @@ func (r *reader) window(p place, b logBounds, first bool) *track {
 func (r *reader) take(k *track, rs []*kgo.Record) {
 	if !k.paused && k.held() >= readAhead {
 		k.paused = true
-		r.feed.pause(k.place, true)
+		r.feed.pause(k.place)
 	}
 	for _, rec := range rs {
 		from, pos := k.next, uint64(rec.Offset)

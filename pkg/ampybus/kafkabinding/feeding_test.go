@@ -1,0 +1,195 @@
+package kafkabinding
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+)
+
+// TestFetchingGoesOnWhereItHelps: what is polled comes for all lanes, so a lane
+// that needs more is weighed against those that hold plenty.
+func TestFetchingGoesOnWhereItHelps(t *testing.T) {
+	plenty := backlog{steps: []step{{}}, waiting: load{records: aheadRecords}}
+	little := backlog{steps: []step{{}}, waiting: load{records: 1}}
+	now, before := time.Now(), time.Now().Add(-2*idlePatience)
+	for _, c := range []struct {
+		name   string
+		lanes  []lane
+		polled time.Time
+		want   bool
+	}{
+		{"all hold little", []lane{{ahead: little}, {ahead: little}}, now, true},
+		{"one holds plenty", []lane{{ahead: plenty}, {ahead: little}}, now, false},
+		{"one has nothing and more in its log", []lane{{ahead: plenty}, {}}, now, true},
+		{"one is at its end", []lane{{ahead: plenty}, {caughtUp: true}}, now, false},
+		{"one was at its end a while ago", []lane{{ahead: plenty}, {caughtUp: true}}, before, true},
+		{"one is at its end and the other must wait", []lane{{ahead: plenty, paused: true}, {caughtUp: true}}, now, false},
+		{"one is at its end and the other gets no more", []lane{{ahead: plenty, held: true}, {caughtUp: true}}, now, true},
+		{"one that must wait has nothing", []lane{{ahead: plenty}, {paused: true}}, before, false},
+	} {
+		s := &source{lanes: make(map[place]*lane), polled: c.polled}
+		for i := range c.lanes {
+			s.lanes[place{partition: int32(i)}] = &c.lanes[i]
+		}
+		if got := s.hungry(); got != c.want {
+			t.Errorf("%s: hungry %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// asked is what a fetch asks for of a partition.
+type asked struct {
+	partition int32
+	offset    int64
+}
+
+// endlessFetches makes the broker hold a fetch back for an hour where there is
+// nothing, and tells what each asks for.
+func endlessFetches(srv *embedded) <-chan asked {
+	all := make(chan asked, 1000)
+	srv.srv.Native().ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		f := r.(*kmsg.FetchRequest)
+		f.MaxWaitMillis = int32(time.Hour / time.Millisecond)
+		for _, topic := range f.Topics {
+			for _, p := range topic.Partitions {
+				all <- asked{p.Partition, p.FetchOffset}
+			}
+		}
+		return nil, nil, false
+	})
+	return all
+}
+
+// twoPlaces are partitions of one topic with a key for each; each holds one
+// record.
+func twoPlaces(t *testing.T, tr driver.Transport) (ps [2]place, keys [2]string) {
+	t.Helper()
+	found := make(map[int]string)
+	for i := 0; len(found) < 2; i++ {
+		key := fmt.Sprintf("k%d", i)
+		found[kgo.StickyKeyPartitioner(nil).ForTopic("").Partition(&kgo.Record{Key: []byte(key)}, 2)] = key
+	}
+	for i := range ps {
+		keys[i] = found[i]
+		o := attempt(tr, numbered(keys[i], 0, 1))[0]
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		topic, partition := parseLog(o.Log)
+		ps[i] = place{topic, partition}
+	}
+	return ps, keys
+}
+
+// awaitFetch returns when the broker has been asked for a position.
+func awaitFetch(ctx context.Context, t *testing.T, all <-chan asked, p place, offset int64) {
+	t.Helper()
+	for {
+		select {
+		case a := <-all:
+			if a == (asked{p.partition, offset}) {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatalf("nobody asks for %s from %d on", p.log(), offset)
+		}
+	}
+}
+
+// TestAResumedPartitionDoesNotWaitForOthers: the client sends one fetch at a
+// time to a broker, which holds that of a partition at its end back.
+func TestAResumedPartitionDoesNotWaitForOthers(t *testing.T) {
+	srv := startEmbedded(t)
+	b := newBroker(srv, Config{Partitions: 2})
+	tr := b.Connect(t)
+	defer tr.Close(t.Context())
+	ps, keys := twoPlaces(t, tr)
+	publish := func(i int) {
+		t.Helper()
+		if o := attempt(tr, numbered(keys[i], 1, 1))[0]; o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+	fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fd.close()
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience())
+	defer cancel()
+	all := endlessFetches(srv)
+	poll := func() []*kgo.Record { return fd.poll(ctx, func() bool { return true }).Records() }
+
+	fd.start(ps[0], 0)
+	fd.start(ps[1], 0)
+	for n := 0; n < 2 && ctx.Err() == nil; {
+		n += len(poll())
+	}
+	awaitFetch(ctx, t, all, ps[1], 1)
+	fd.pause(ps[0])
+	publish(1)
+	if rs := poll(); len(rs) != 1 || rs[0].Partition != ps[1].partition {
+		t.Fatalf("%d records, want one of %s", len(rs), ps[1].log())
+	}
+	awaitFetch(ctx, t, all, ps[1], 2) // which now waits for an hour
+	publish(0)
+
+	// Sooner than the client gives up the fetch that waits.
+	ctx, cancel = context.WithTimeout(t.Context(), requestOverhead-time.Second)
+	defer cancel()
+	fd.resume(ps[0], 1, true)
+	if rs := poll(); len(rs) != 1 || rs[0].Partition != ps[0].partition || rs[0].Offset != 1 {
+		t.Errorf("%d records, want the one at 1 of %s", len(rs), ps[0].log())
+	}
+}
+
+// TestALaneAtItsEndIsSeenBesideABacklog: a lane whose records nobody takes, with
+// more of them than are fetched ahead, does not hide what comes for another.
+func TestALaneAtItsEndIsSeenBesideABacklog(t *testing.T) {
+	b := newBroker(startEmbedded(t), Config{Partitions: 2})
+	tr := b.Connect(t)
+	defer tr.Close(t.Context())
+	ps, keys := twoPlaces(t, tr)
+	for i := range 5 * aheadRecords / 1000 {
+		for _, o := range attempt(tr, numbered(keys[0], 1+i*1000, 1000)) {
+			if o.Err != nil {
+				t.Fatal(o.Err)
+			}
+		}
+	}
+	src, err := tr.Open(t.Context(), driver.GroupConfig{Group: "g", Pattern: "ampy.dev.>", Lease: testLease})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience())
+	defer cancel()
+	lanes := make(map[string]bool)
+	for want := uint64(1); want <= 2; {
+		select {
+		case ev := <-src.Events():
+			if ev.Kind != driver.Records {
+				continue
+			}
+			if ev.Lane == ps[0].log() {
+				src.Pause(ev.Lane, true)
+			}
+			if lanes[ev.Lane] = true; ev.Lane == ps[1].log() && ev.Records[0].Pos == want-1 {
+				want++
+			}
+			if len(lanes) == 2 && want == 2 {
+				if o := attempt(tr, numbered(keys[1], 1, 1))[0]; o.Err != nil {
+					t.Fatal(o.Err)
+				}
+			}
+		case <-ctx.Done():
+			t.Fatalf("%s has brought %d records beside the backlog of %s, want 2", ps[1].log(), want-1, ps[0].log())
+		}
+	}
+}
