@@ -4,6 +4,8 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+
+	"github.com/AmpyFin/ampy-bus/internal/recent"
 )
 
 // Seen is what a DedupeStore knows of a message.
@@ -47,7 +49,7 @@ func (NoDedupe) Seen(context.Context, *Message) (Seen, error) { return SeenNot, 
 func (NoDedupe) Mark(context.Context, *Message) error { return nil }
 
 // DefaultDedupeWindow is how many identities NewMemoryDedupe(0) keeps: exact,
-// 128 bits each, about 54 MB when full.
+// 128 bits each, about 42 MB when full.
 const DefaultDedupeWindow = 1_000_000
 
 // MemoryDedupe remembers the latest identities of this process. It is exact
@@ -58,15 +60,11 @@ type MemoryDedupe struct {
 	keys maphash.Seed
 
 	mu     sync.Mutex
-	prints map[identity]uint64
-	ring   []identity // oldest at next once full
-	next   int
-	limit  int
+	prints *recent.Window // a print of the payload for each identity
 }
 
-// identity is a message_id, or the hash of a topic and dedupe_key. A full 128
-// bits: a shorter one would take two orders for one.
-type identity [16]byte
+// identity is a message_id, or the hash of a topic and dedupe_key.
+type identity = recent.ID
 
 // NewMemoryDedupe returns a store of at most limit identities; a message with
 // a dedupe_key takes two. Zero: DefaultDedupeWindow.
@@ -76,7 +74,7 @@ func NewMemoryDedupe(limit int) *MemoryDedupe {
 	}
 	return &MemoryDedupe{
 		seed: maphash.MakeSeed(), keys: maphash.MakeSeed(),
-		prints: make(map[identity]uint64), limit: limit,
+		prints: recent.New(limit),
 	}
 }
 
@@ -84,11 +82,11 @@ func NewMemoryDedupe(limit int) *MemoryDedupe {
 func (d *MemoryDedupe) Seen(_ context.Context, m *Message) (Seen, error) {
 	id, key, hasKey := d.identities(m)
 	d.mu.Lock()
-	idPrint, idKnown := d.prints[id]
+	idPrint, idKnown := d.prints.Get(id)
 	var keyPrint uint64
 	var keyKnown bool
 	if hasKey {
-		keyPrint, keyKnown = d.prints[key]
+		keyPrint, keyKnown = d.prints.Get(key)
 	}
 	d.mu.Unlock()
 	if !idKnown && !keyKnown {
@@ -110,26 +108,11 @@ func (d *MemoryDedupe) Mark(_ context.Context, m *Message) error {
 	now := d.print(m)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.put(id, now)
+	d.prints.Put(id, now)
 	if hasKey {
-		d.put(key, now)
+		d.prints.Put(key, now)
 	}
 	return nil
-}
-
-func (d *MemoryDedupe) put(id identity, print uint64) {
-	known := len(d.prints)
-	d.prints[id] = print
-	if len(d.prints) == known {
-		return
-	}
-	if len(d.ring) < d.limit {
-		d.ring = append(d.ring, id)
-		return
-	}
-	delete(d.prints, d.ring[d.next])
-	d.ring[d.next] = id
-	d.next = (d.next + 1) % d.limit
 }
 
 func (d *MemoryDedupe) print(m *Message) uint64 { return maphash.Bytes(d.seed, m.Payload) }

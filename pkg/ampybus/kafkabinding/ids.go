@@ -1,20 +1,21 @@
 package kafkabinding
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
+	"github.com/AmpyFin/ampy-bus/internal/recent"
 )
 
 const (
 	// maxIDs is how many stored IDs are remembered for each Kafka topic, about
-	// 10 MB: far more than are ever repeated after an uncertain outcome, which
+	// 6 MB: far more than are ever repeated after an uncertain outcome, which
 	// are kept apart until they are known.
 	maxIDs = 1 << 17
-	// offsetBits of a place are the offset, the rest is the partition.
+	// offsetBits of a word are the offset, the rest is the partition.
 	offsetBits = 48
 )
 
@@ -24,24 +25,22 @@ const (
 // Kafka itself knows only its producers' sequence numbers, so a copy that
 // another process stores while this one runs is not seen here.
 type idTable struct {
-	mu      sync.Mutex
-	places  map[idKey]uint64   // partition and offset of what is stored, or underWay
-	waiting map[idKey][]waiter // for records that are under way
-	ring    []idKey            // of what is stored, oldest at turn
-	turn    int
+	mu       sync.Mutex
+	stored   *recent.Window     // by partition and offset
+	underWay map[idKey][]waiter // with those who wait for it too
 }
-
-// underWay is no place: offsets have fewer bits.
-const underWay = ^uint64(0)
 
 // idKey is 128 bits of an ID, hashed with seeds of the process: two that
 // collide are less likely than a broken disk.
-type idKey [2]uint64
+type idKey = recent.ID
 
 var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-func keyOf(id string) idKey {
-	return idKey{maphash.String(idSeeds[0], id), maphash.String(idSeeds[1], id)}
+func keyOf(id string) (key idKey) {
+	for i, seed := range idSeeds {
+		binary.LittleEndian.PutUint64(key[8*i:], maphash.String(seed, id))
+	}
+	return key
 }
 
 // waiter is a record whose outcome is that of another one with its ID.
@@ -51,7 +50,7 @@ type waiter struct {
 }
 
 func newIDTable() *idTable {
-	return &idTable{places: make(map[idKey]uint64), waiting: make(map[idKey][]waiter)}
+	return &idTable{stored: recent.New(maxIDs), underWay: make(map[idKey][]waiter)}
 }
 
 // What begin finds.
@@ -63,37 +62,31 @@ const (
 	idWaits                 // who sends it settles this one too
 )
 
-// begin notes that record i of p is to be stored. Where it is stored already, o
-// is its outcome but for the log.
-func (t *idTable) begin(key idKey, p *publication, i int) (o driver.Outcome, state idState) {
+// begin notes that record i of p is to be stored. Where it is stored already, at
+// says where.
+func (t *idTable) begin(key idKey, p *publication, i int) (at uint64, state idState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	place, known := t.places[key]
-	switch {
-	case !known:
-		t.places[key] = underWay
-		return o, idNew
-	case place == underWay:
-		t.waiting[key] = append(t.waiting[key], waiter{p, i})
-		return o, idWaits
+	if ws, known := t.underWay[key]; known {
+		t.underWay[key] = append(ws, waiter{p, i})
+		return 0, idWaits
 	}
-	return driver.Outcome{Duplicate: true, Pos: place}, idStored
+	if at, known := t.stored.Get(key); known {
+		return at, idStored
+	}
+	t.underWay[key] = nil
+	return 0, idNew
 }
 
 // finish ends what begin began, and returns those who wait for the outcome.
 func (t *idTable) finish(key idKey, r *kgo.Record, err error) []waiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err != nil {
-		delete(t.places, key)
-	} else {
-		t.remember(key, r.Partition, r.Offset)
+	if err == nil {
+		t.stored.Put(key, placeOf(r.Partition, r.Offset))
 	}
-	if len(t.waiting) == 0 {
-		return nil
-	}
-	ws := t.waiting[key]
-	delete(t.waiting, key)
+	ws := t.underWay[key]
+	delete(t.underWay, key)
 	return ws
 }
 
@@ -102,20 +95,19 @@ func (t *idTable) learn(id string, partition int32, offset int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := keyOf(id)
-	if _, known := t.places[key]; !known {
-		t.remember(key, partition, offset)
+	if _, known := t.underWay[key]; known {
+		return
+	}
+	if _, known := t.stored.Get(key); !known {
+		t.stored.Put(key, placeOf(partition, offset))
 	}
 }
 
-// remember keeps the place of an ID, and forgets the oldest over the limit. The
-// lock is held.
-func (t *idTable) remember(key idKey, partition int32, offset int64) {
-	t.places[key] = uint64(partition)<<offsetBits | uint64(offset)
-	if len(t.ring) < maxIDs {
-		t.ring = append(t.ring, key)
-		return
-	}
-	delete(t.places, t.ring[t.turn])
-	t.ring[t.turn] = key
-	t.turn = (t.turn + 1) % maxIDs
+// placeOf is a partition and an offset in one word, partOf takes them apart.
+func placeOf(partition int32, offset int64) uint64 {
+	return uint64(partition)<<offsetBits | uint64(offset)
+}
+
+func partOf(at uint64) (partition int32, offset uint64) {
+	return int32(at >> offsetBits), at & (1<<offsetBits - 1)
 }

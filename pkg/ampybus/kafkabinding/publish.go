@@ -151,11 +151,10 @@ func (p *publication) begin(kt *kafkaTopic, j int) (out *sending, known *driver.
 	var id idKey
 	if rec.ID != "" {
 		id = keyOf(rec.ID)
-		switch o, state := kt.ids.begin(id, p, j); state {
+		switch at, state := kt.ids.begin(id, p, j); state {
 		case idStored:
-			return nil, &driver.Outcome{
-				Duplicate: true, Log: kt.log(int32(o.Pos >> offsetBits)), Pos: o.Pos & (1<<offsetBits - 1),
-			}
+			partition, offset := partOf(at)
+			return nil, &driver.Outcome{Duplicate: true, Log: kt.log(partition), Pos: offset}
 		case idWaits:
 			return nil, nil
 		}
