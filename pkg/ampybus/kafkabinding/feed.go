@@ -15,11 +15,8 @@ import (
 const (
 	// fetchWait is how long a broker holds a request back that has nothing.
 	fetchWait = 500 * time.Millisecond
-	// fetchBytes and partitionBytes bound what the client reads ahead, with the
-	// fetches of several brokers at once.
-	fetchBytes     = 8 << 20
-	partitionBytes = 1 << 20
-	maxFetches     = 4
+	// maxFetches are under way at once, to as many brokers.
+	maxFetches = 4
 )
 
 // place is a partition.
@@ -37,6 +34,7 @@ func (p place) list() map[string][]int32 { return map[string][]int32{p.topic: {p
 // that was given up; others leave it their orders.
 type feed struct {
 	cl    *kgo.Client
+	swell swell
 	lanes map[place]*lane // what is read for a group; the polling goroutine's own
 
 	bell   chan struct{} // a token: look again whether to poll
@@ -50,21 +48,39 @@ func newFeed(c Config, f *packer) (*feed, error) {
 	if mutant.On("reset-offset-silently") {
 		reset = kgo.NewOffset().AtStart()
 	}
+	fd := &feed{lanes: make(map[place]*lane), bell: make(chan struct{}, 1)}
 	cl, err := kgo.NewClient(append(c.common(),
 		kgo.ConsumeResetOffset(reset),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(fetchBytes),
-		kgo.FetchMaxPartitionBytes(partitionBytes),
 		kgo.MaxConcurrentFetches(maxFetches),
 		// Positions of control records end windows too.
 		kgo.KeepControlRecords(),
-		kgo.WithDecompressor(f),
+		kgo.WithDecompressor(fetchDecompressor{f, fd}),
 		kgo.WithPools(new(slabs)),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrConfig, err)
 	}
-	return &feed{cl: cl, lanes: make(map[place]*lane), bell: make(chan struct{}, 1)}, nil
+	fd.cl = cl
+	cl.UpdateFetchMaxBytes(fd.swell.limits())
+	return fd, nil
+}
+
+// fetchDecompressor is a packer that sees how large what is fetched becomes, and
+// sets how much the next fetches may bring.
+type fetchDecompressor struct {
+	*packer
+	fd *feed
+}
+
+// Decompress implements kgo.Decompressor.
+func (f fetchDecompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	b, err := f.packer.Decompress(src, codec)
+	if err == nil && codec != kgo.CodecNone {
+		f.fd.swell.note(len(src), len(b))
+		f.fd.cl.UpdateFetchMaxBytes(f.fd.swell.limits())
+	}
+	return b, err
 }
 
 // order leaves f to the goroutine that polls, and interrupts its waiting.

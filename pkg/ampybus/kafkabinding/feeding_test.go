@@ -3,6 +3,7 @@ package kafkabinding
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -191,5 +192,70 @@ func TestALaneAtItsEndIsSeenBesideABacklog(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatalf("%s has brought %d records beside the backlog of %s, want 2", ps[1].log(), want-1, ps[0].log())
 		}
+	}
+}
+
+// TestWhatUnpacksToMuchIsFetchedInSmallPieces: the memory of a member does not
+// depend on how well its messages are compressed.
+func TestWhatUnpacksToMuchIsFetchedInSmallPieces(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		payload func(i int) byte
+		swells  int32 // so many times at least
+	}{
+		{"compressible", func(int) byte { return 0 }, 10},
+		{"not compressible", func(int) byte { return byte(rand.Uint32()) }, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			srv := startEmbedded(t)
+			b := newBroker(srv, Config{Partitions: 1})
+			tr := b.Connect(t)
+			defer tr.Close(t.Context())
+			recs := numbered("k", 0, 100)
+			for i := range recs {
+				recs[i].Value = make([]byte, 100<<10)
+				for j := range recs[i].Value {
+					recs[i].Value[j] = c.payload(j)
+				}
+			}
+			for _, o := range attempt(tr, recs) {
+				if o.Err != nil {
+					t.Fatal(o.Err)
+				}
+			}
+			fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer fd.close()
+			ctx, cancel := context.WithTimeout(t.Context(), testPatience())
+			defer cancel()
+			if fetch, _ := fd.swell.limits(); fetch*usualSwell != fetchRoom {
+				t.Errorf("the first fetch asks for %d bytes, want %d", fetch, fetchRoom/usualSwell)
+			}
+			fd.start(place{"ampy.dev.orders.v1", 0}, 0)
+			for next := int64(0); next < int64(len(recs)) && ctx.Err() == nil; {
+				fd.poll(ctx, func() bool { return true }).EachRecord(func(r *kgo.Record) { next = r.Offset + 1 })
+			}
+			asked := make(chan *kmsg.FetchRequest, 1)
+			srv.srv.Native().ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				select {
+				case asked <- r.(*kmsg.FetchRequest):
+				default:
+				}
+				return nil, nil, false
+			})
+			if o := attempt(tr, numbered("k", 100, 1))[0]; o.Err != nil {
+				t.Fatal(o.Err)
+			}
+			fd.poll(ctx, func() bool { return true })
+			got := <-asked
+			if most := fetchRoom / c.swells; got.MaxBytes > most {
+				t.Errorf("a fetch asks for %d bytes, want at most %d", got.MaxBytes, most)
+			}
+			if least := fetchRoom / max(c.swells, usualSwell) / 10; got.MaxBytes < least {
+				t.Errorf("a fetch asks for %d bytes, want at least %d", got.MaxBytes, least)
+			}
+		})
 	}
 }
