@@ -12,6 +12,9 @@ const (
 	// broker unpacked, beside what lanes hold.
 	fetchRoom     = 16 << 20
 	partitionRoom = 4 << 20
+	// leastFetch is asked for of batches that unpack to very much, too: where
+	// one does not fit, brokers give one alone.
+	leastFetch = 64 << 10
 	// usualSwell is assumed as long as nothing is known.
 	usualSwell = 4
 	// swellMemory is after how many bytes what came before counts half.
@@ -44,5 +47,7 @@ func (s *swell) limits() (fetch, partition int32) {
 	if s.packed > 0 {
 		times = max(1, s.unpacked/s.packed)
 	}
-	return int32(min(fetchBytes, fetchRoom/times)), int32(min(partitionBytes, partitionRoom/times))
+	return bounded(fetchRoom/times, fetchBytes), bounded(partitionRoom/times, partitionBytes)
 }
+
+func bounded(n, most int64) int32 { return int32(max(leastFetch, min(n, most))) }
