@@ -58,10 +58,10 @@ bench: ## the benchmarks of every package (BENCH=regexp selects)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # The ways take turns, so that a machine that grows slower is unfair to none.
-WAYS := ^Benchmark(NewID|EncodeHeaders|DecodeHeaders|Validate|Dedupe|PublishPath|ConsumePath|Message|HeaderMap|PubAck)$$
+WAYS := ^Benchmark(NewID|EncodeHeaders|DecodeHeaders|Validate|Dedupe|PublishPath|ConsumePath|Message|HeaderMap|PubAck|Window)$$
 ways: $(BENCHSTAT) ## what the bus costs a message beside the naive way, as a table (COUNT=6 runs)
 	@mkdir -p build/ways && rm -f build/ways/*
-	@for p in pkg/ampybus internal/keyed pkg/ampybus/natsbinding; do $(GO) test -c -o build/ways/$${p##*/}.test ./$$p; done
+	@for p in pkg/ampybus internal/keyed internal/recent pkg/ampybus/natsbinding; do $(GO) test -c -o build/ways/$${p##*/}.test ./$$p; done
 	@for i in $$(seq $(COUNT)); do for t in build/ways/*.test; do \
 		$$t -test.run '^$$' -test.bench '$(WAYS)' -test.benchtime 100ms; done; done > build/ways/runs.txt
 	@$(BENCHSTAT) -ignore pkg -col /way -filter '.unit:(cpu-sec/op OR cpu-sec/msg OR allocs/op OR allocs/msg)' build/ways/runs.txt
