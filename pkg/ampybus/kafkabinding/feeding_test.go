@@ -89,15 +89,16 @@ func twoPlaces(t *testing.T, tr driver.Transport) (ps [2]place, keys [2]string) 
 }
 
 // awaitFetch returns when the broker has been asked for a position.
-func awaitFetch(ctx context.Context, t *testing.T, all <-chan asked, p place, offset int64) {
+func awaitFetch(t *testing.T, all <-chan asked, p place, offset int64) {
 	t.Helper()
+	patience := time.After(testPatience())
 	for {
 		select {
 		case a := <-all:
 			if a == (asked{p.partition, offset}) {
 				return
 			}
-		case <-ctx.Done():
+		case <-patience:
 			t.Fatalf("nobody asks for %s from %d on", p.log(), offset)
 		}
 	}
@@ -111,39 +112,26 @@ func TestAResumedPartitionDoesNotWaitForOthers(t *testing.T) {
 	tr := b.Connect(t)
 	defer tr.Close(t.Context())
 	ps, keys := twoPlaces(t, tr)
-	publish := func(i int) {
-		t.Helper()
-		if o := attempt(tr, numbered(keys[i], 1, 1))[0]; o.Err != nil {
-			t.Fatal(o.Err)
-		}
-	}
-	fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fd.close()
-	ctx, cancel := context.WithTimeout(t.Context(), testPatience())
-	defer cancel()
+	fd, poll := openFeed(t, b)
 	all := endlessFetches(srv)
-	poll := func() []*kgo.Record { return fd.poll(ctx, func() bool { return true }).Records() }
 
 	fd.start(ps[0], 0)
 	fd.start(ps[1], 0)
-	for n := 0; n < 2 && ctx.Err() == nil; {
-		n += len(poll())
+	for n := 0; n < 2; {
+		got := len(poll())
+		if n += got; got == 0 {
+			t.Fatalf("%d records, want 2", n)
+		}
 	}
-	awaitFetch(ctx, t, all, ps[1], 1)
+	awaitFetch(t, all, ps[1], 1)
 	fd.pause(ps[0])
-	publish(1)
+	stored(t, tr, numbered(keys[1], 1, 1))
 	if rs := poll(); len(rs) != 1 || rs[0].Partition != ps[1].partition {
 		t.Fatalf("%d records, want one of %s", len(rs), ps[1].log())
 	}
-	awaitFetch(ctx, t, all, ps[1], 2) // which now waits for an hour
-	publish(0)
+	awaitFetch(t, all, ps[1], 2) // which now waits for an hour
+	stored(t, tr, numbered(keys[0], 1, 1))
 
-	// Sooner than the client gives up the fetch that waits.
-	ctx, cancel = context.WithTimeout(t.Context(), requestOverhead-time.Second)
-	defer cancel()
 	fd.resume(ps[0], 1, true)
 	if rs := poll(); len(rs) != 1 || rs[0].Partition != ps[0].partition || rs[0].Offset != 1 {
 		t.Errorf("%d records, want the one at 1 of %s", len(rs), ps[0].log())
@@ -158,11 +146,7 @@ func TestALaneAtItsEndIsSeenBesideABacklog(t *testing.T) {
 	defer tr.Close(t.Context())
 	ps, keys := twoPlaces(t, tr)
 	for i := range 5 * aheadRecords / 1000 {
-		for _, o := range attempt(tr, numbered(keys[0], 1+i*1000, 1000)) {
-			if o.Err != nil {
-				t.Fatal(o.Err)
-			}
-		}
+		stored(t, tr, numbered(keys[0], 1+i*1000, 1000))
 	}
 	src, err := tr.Open(t.Context(), driver.GroupConfig{Group: "g", Pattern: "ampy.dev.>", Lease: testLease})
 	if err != nil {
@@ -185,9 +169,7 @@ func TestALaneAtItsEndIsSeenBesideABacklog(t *testing.T) {
 				want++
 			}
 			if len(lanes) == 2 && want == 2 {
-				if o := attempt(tr, numbered(keys[1], 1, 1))[0]; o.Err != nil {
-					t.Fatal(o.Err)
-				}
+				stored(t, tr, numbered(keys[1], 1, 1))
 			}
 		case <-ctx.Done():
 			t.Fatalf("%s has brought %d records beside the backlog of %s, want 2", ps[1].log(), want-1, ps[0].log())
@@ -200,62 +182,88 @@ func TestALaneAtItsEndIsSeenBesideABacklog(t *testing.T) {
 func TestWhatUnpacksToMuchIsFetchedInSmallPieces(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		payload func(i int) byte
+		payload func() byte
 		swells  int32 // so many times at least
 	}{
-		{"compressible", func(int) byte { return 0 }, 10},
-		{"not compressible", func(int) byte { return byte(rand.Uint32()) }, 1},
+		{"compressible", func() byte { return 0 }, 10},
+		{"not compressible", func() byte { return byte(rand.Uint32()) }, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			srv := startEmbedded(t)
-			b := newBroker(srv, Config{Partitions: 1})
-			tr := b.Connect(t)
-			defer tr.Close(t.Context())
-			recs := numbered("k", 0, 100)
-			for i := range recs {
-				recs[i].Value = make([]byte, 100<<10)
-				for j := range recs[i].Value {
-					recs[i].Value[j] = c.payload(j)
-				}
+			got := asksForBehind(t, c.payload)
+			if most := fetchRoom / c.swells; got > most {
+				t.Errorf("a fetch asks for %d bytes, want at most %d", got, most)
 			}
-			for _, o := range attempt(tr, recs) {
-				if o.Err != nil {
-					t.Fatal(o.Err)
-				}
-			}
-			fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer fd.close()
-			ctx, cancel := context.WithTimeout(t.Context(), testPatience())
-			defer cancel()
-			if fetch, _ := fd.swell.limits(); fetch*usualSwell != fetchRoom {
-				t.Errorf("the first fetch asks for %d bytes, want %d", fetch, fetchRoom/usualSwell)
-			}
-			fd.start(place{"ampy.dev.orders.v1", 0}, 0)
-			for next := int64(0); next < int64(len(recs)) && ctx.Err() == nil; {
-				fd.poll(ctx, func() bool { return true }).EachRecord(func(r *kgo.Record) { next = r.Offset + 1 })
-			}
-			asked := make(chan *kmsg.FetchRequest, 1)
-			srv.srv.Native().ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
-				select {
-				case asked <- r.(*kmsg.FetchRequest):
-				default:
-				}
-				return nil, nil, false
-			})
-			if o := attempt(tr, numbered("k", 100, 1))[0]; o.Err != nil {
-				t.Fatal(o.Err)
-			}
-			fd.poll(ctx, func() bool { return true })
-			got := <-asked
-			if most := fetchRoom / c.swells; got.MaxBytes > most {
-				t.Errorf("a fetch asks for %d bytes, want at most %d", got.MaxBytes, most)
-			}
-			if least := fetchRoom / max(c.swells, usualSwell) / 10; got.MaxBytes < least {
-				t.Errorf("a fetch asks for %d bytes, want at least %d", got.MaxBytes, least)
+			if least := fetchRoom / max(c.swells, usualSwell) / 10; got < least {
+				t.Errorf("a fetch asks for %d bytes, want at least %d", got, least)
 			}
 		})
+	}
+}
+
+// asksForBehind is how many bytes a feed asks for that has read 10 MB of such
+// payloads.
+func asksForBehind(t *testing.T, payload func() byte) int32 {
+	t.Helper()
+	srv := startEmbedded(t)
+	b := newBroker(srv, Config{Partitions: 1})
+	tr := b.Connect(t)
+	defer tr.Close(t.Context())
+	recs := numbered("k", 0, 100)
+	for i := range recs {
+		recs[i].Value = make([]byte, 100<<10)
+		for j := range recs[i].Value {
+			recs[i].Value[j] = payload()
+		}
+	}
+	stored(t, tr, recs)
+	fd, poll := openFeed(t, b)
+	if fetch, _ := fd.swell.limits(); fetch*usualSwell != fetchRoom {
+		t.Errorf("the first fetch asks for %d bytes, want %d", fetch, fetchRoom/usualSwell)
+	}
+	fd.start(place{"ampy.dev.orders.v1", 0}, 0)
+	for next := int64(0); next < int64(len(recs)); {
+		got := poll()
+		if len(got) == 0 {
+			t.Fatalf("nothing is read from %d on", next)
+		}
+		next = got[len(got)-1].Offset + 1
+	}
+	asks := make(chan int32, 1)
+	srv.srv.Native().ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case asks <- r.(*kmsg.FetchRequest).MaxBytes:
+		default:
+		}
+		return nil, nil, false
+	})
+	stored(t, tr, numbered("k", 100, 1))
+	poll()
+	return <-asks
+}
+
+// stored publishes records, all of which are stored.
+func stored(t *testing.T, tr driver.Transport, recs []driver.Record) {
+	t.Helper()
+	for _, o := range attempt(tr, recs) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+	}
+}
+
+// openFeed returns a feed, and what polls it once: no records when that takes too
+// long.
+func openFeed(t *testing.T, b *broker) (fd *feed, poll func() []*kgo.Record) {
+	t.Helper()
+	fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fd.close)
+	return fd, func() []*kgo.Record {
+		// Sooner than the client gives up a fetch that waits.
+		ctx, cancel := context.WithTimeout(t.Context(), requestOverhead-time.Second)
+		defer cancel()
+		return fd.poll(ctx, func() bool { return true }).Records()
 	}
 }

@@ -70,11 +70,7 @@ func TestGapsAreExact(t *testing.T) {
 // underFoot truncates the log below a feed that is on its way.
 func underFoot(t *testing.T, b *broker, next uint64) {
 	t.Helper()
-	fd, err := newFeed(b.plain(t).cfg, b.plain(t).packer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer fd.close()
+	fd, _ := openFeed(t, b)
 	fd.start(place{"ampy.dev.orders.v1", 0}, next)
 	fs := fd.poll(t.Context(), func() bool { return true })
 	for _, f := range fs.Errors() {
