@@ -94,8 +94,9 @@ func shares(w *world) {
 	n, changes := scaled(6000, 20_000), scaled(12, 40)
 	c := w.narrow()
 	c.Shares = 4
-	if w.onKafka() { // a rebalance takes a while, and who joins shall work too
-		w.pace *= 8
+	w.pace *= 4      // who joins shall work too, and each kill waits for commits
+	if w.onKafka() { // where a rebalance takes a while
+		w.pace *= 2
 	}
 	if w.slow {
 		w.pace *= 4
