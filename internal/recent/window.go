@@ -33,12 +33,13 @@ type entry struct {
 // chunkSize entries are made at a time, so that none are ever moved.
 const chunkSize = 1 << 12
 
-// MaxLimit is the largest number of identities that a Window can hold.
-const MaxLimit = 1 << 28
+// maxLimit keeps numbers apart from those of what is long forgotten.
+const maxLimit = 1 << 28
 
-// New returns a Window of the latest limit identities, from 1 to MaxLimit.
+// New returns a Window of the latest limit identities: at least one, at most
+// 2²⁸.
 func New(limit int) *Window {
-	limit = max(1, min(limit, MaxLimit))
+	limit = max(1, min(limit, maxLimit))
 	w := &Window{seed: maphash.MakeSeed(), limit: uint32(limit), index: make([]bucket, 1)}
 	size := uint32(1)
 	for size < w.limit {
@@ -76,9 +77,6 @@ func (w *Window) Put(id ID, value uint64) {
 	}
 	w.insert(hash, number)
 }
-
-// Len is how many identities are held.
-func (w *Window) Len() int { return int(w.count) }
 
 // hash has its highest bit set, so that no slot in use is zero.
 func (w *Window) hash(id ID) uint32 { return uint32(maphash.Bytes(w.seed, id[:])) | 1<<31 }

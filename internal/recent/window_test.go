@@ -47,8 +47,8 @@ func TestAWindowIsExact(t *testing.T) {
 				}
 			}
 		}
-		if w.Len() != len(p.values) {
-			t.Fatalf("holds %d, want %d", w.Len(), len(p.values))
+		if int(w.count) != len(p.values) {
+			t.Fatalf("holds %d, want %d", w.count, len(p.values))
 		}
 	})
 }
