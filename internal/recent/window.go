@@ -2,10 +2,20 @@
 // memory: what is asked of them is mostly whether one is new.
 package recent
 
-import "hash/maphash"
+import (
+	"encoding/binary"
+	"hash/maphash"
+)
 
 // ID is an identity of 128 bits: shorter ones would take two for one.
 type ID [16]byte
+
+// IDOf is an identity of two hashes of one thing, with different seeds.
+func IDOf(a, b uint64) (id ID) {
+	binary.LittleEndian.PutUint64(id[:8], a)
+	binary.LittleEndian.PutUint64(id[8:], b)
+	return id
+}
 
 // Window holds the latest identities, each with a value. Nothing is searched for
 // what is forgotten: its place in the index is free once its number is too old.

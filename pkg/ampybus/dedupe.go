@@ -136,17 +136,14 @@ func (d *MemoryDedupe) idOf(id string) identity {
 }
 
 // hash makes an identity of a scope and a name, with two independent seeds.
-func (d *MemoryDedupe) hash(scope, name string) (id identity) {
-	for i, seed := range [2]maphash.Seed{d.seed, d.keys} {
+func (d *MemoryDedupe) hash(scope, name string) identity {
+	sum := func(seed maphash.Seed) uint64 {
 		var h maphash.Hash
 		h.SetSeed(seed)
 		_, _ = h.WriteString(scope)
 		_ = h.WriteByte(0)
 		_, _ = h.WriteString(name)
-		sum := h.Sum64()
-		for j := range 8 {
-			id[i*8+j] = byte(sum >> (8 * j))
-		}
+		return h.Sum64()
 	}
-	return id
+	return recent.IDOf(sum(d.seed), sum(d.keys))
 }

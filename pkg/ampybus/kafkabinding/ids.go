@@ -1,7 +1,6 @@
 package kafkabinding
 
 import (
-	"encoding/binary"
 	"hash/maphash"
 	"sync"
 
@@ -36,11 +35,8 @@ type idKey = recent.ID
 
 var idSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-func keyOf(id string) (key idKey) {
-	for i, seed := range idSeeds {
-		binary.LittleEndian.PutUint64(key[8*i:], maphash.String(seed, id))
-	}
-	return key
+func keyOf(id string) idKey {
+	return recent.IDOf(maphash.String(idSeeds[0], id), maphash.String(idSeeds[1], id))
 }
 
 // waiter is a record whose outcome is that of another one with its ID.
