@@ -121,12 +121,9 @@ func hasCode(err error, code int) bool {
 	return errors.As(err, &api) && int(api.ErrorCode) == code
 }
 
-// electing reports that a cluster refused because it has no leader right now:
-// it answers again by itself.
-func electing(err error) bool {
-	var ack *apiError
-	if errors.As(err, &ack) {
-		return ack.ErrCode == codeClusterNotAvail || ack.ErrCode == codeNotLeader
-	}
-	return hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
+// leaderless reports that a request failed because a cluster has no leader right
+// now: it answers again by itself. For the first seconds it says nothing at all.
+func (t *Transport) leaderless(err error) bool {
+	silent := errors.Is(err, context.DeadlineExceeded) && t.nc.IsConnected() && t.nc.ConnectedClusterName() != ""
+	return silent || hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
 }

@@ -277,6 +277,41 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 	t.Logf("%d stops: %d uncertain, %d refused, %d delivered again, %d times taken up", stops, l.uncertain.Load(), l.refused.Load(), f.again, f.fetched)
 }
 
+func TestReaderWaitsForAClusterThatIsSilentBetweenLeaders(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	publishUntilStored(t, dial(t, Config{URL: c.URLs()}), "0")
+	stays := 0 // leads nothing, so that it cannot answer by itself
+	for c.Server(stays).Native().JetStreamIsLeader() || c.StreamLeader("AMPY_DEV_ORDERS") == stays {
+		stays++
+	}
+	tr := dial(t, Config{URL: strings.Split(c.URLs(), ",")[stays]})
+	asked, err := tr.nc.SubscribeSync("$JS.API.STREAM.NAMES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stop((stays + 1) % 3)
+	c.Stop((stays + 2) % 3)
+	read := make(chan error, 1)
+	go func() {
+		r, err := tr.Read(t.Context(), driver.ReadConfig{Pattern: "ampy.dev.orders.>"})
+		if err == nil {
+			err = r.Close()
+		}
+		read <- err
+	}()
+	if _, err := asked.NextMsg(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	c.Start((stays + 1) % 3)
+	c.Start((stays + 2) % 3)
+	if err := <-read; err != nil {
+		t.Errorf("a reader opened in an election: %v", err)
+	}
+	if n, _, _ := asked.Pending(); n == 0 {
+		t.Error("the cluster answered at once: nobody had to ask again")
+	}
+}
+
 const ownerEnv = "AMPY_NATSBINDING_OWNER"
 
 // ownForParent is the child of TestFrozenOwnerIsFenced: it owns the lane, says

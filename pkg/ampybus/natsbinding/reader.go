@@ -21,9 +21,11 @@ const (
 	readerExpiry = 10 * time.Second
 	// readerGone is how long the server keeps a reader that disappeared.
 	readerGone = 30 * time.Second
-	// electionWait is how long a new reader waits for a cluster that is between
-	// two leaders: an election there took up to 7.4 s.
-	electionWait = 10 * time.Second
+	// electionWait is how long a new reader asks again in a cluster that is
+	// between two leaders: an election there took up to 7.4 s, and a question that
+	// nobody hears costs apiTimeout, in the election of the cluster's leader and
+	// again in that of the stream's.
+	electionWait = 15 * time.Second
 	// nextRecords bounds what one Next returns.
 	nextRecords = 1024
 )
@@ -57,7 +59,7 @@ func (t *Transport) Read(ctx context.Context, c driver.ReadConfig) (driver.Reade
 	r := &reader{t: t, c: c, end: c.End, wake: make(chan struct{}, 1), names: make(map[string]bool)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	err := r.addAll(ctx, true)
-	for began := time.Now(); electing(err) && time.Since(began) < electionWait && ctx.Err() == nil; err = r.addAll(ctx, true) {
+	for began := time.Now(); ctx.Err() == nil && t.leaderless(err) && time.Since(began) < electionWait; err = r.addAll(ctx, true) {
 		pause(ctx, retryWait)
 	}
 	if err == nil && !t.adopt(r) {
