@@ -232,20 +232,22 @@ func TestConnectionsThatEndAtOnceFailNothing(t *testing.T) {
 	}
 	defer tr.Close(t.Context())
 	attempt(tr, numbered("warm", 0, 1))
-	more := func(n int64) {
+	more := func(n int64, meanwhile func()) {
 		for before := ended.Load(); ended.Load() < before+n; {
+			meanwhile()
 			pause(t.Context(), 10*time.Millisecond)
 		}
 	}
 	for round := range 24 {
 		down.Store(1)
-		p.Reset()
-		more(5) // the client knows: what comes now was never on its way
+		// The client then knows: what comes now was never on its way. A connection
+		// that it was making may reach the proxy late.
+		more(5, p.Reset)
 		outcomes := make(chan driver.Outcome, 100)
 		for k := range 10 {
 			tr.Publish(numbered(fmt.Sprintf("k%d", k), round*10, 10), func(_ int, o driver.Outcome) { outcomes <- o })
 		}
-		more(10)
+		more(10, func() {})
 		down.Store(0)
 		for range cap(outcomes) {
 			if o := <-outcomes; o.Err != nil || o.Duplicate {
