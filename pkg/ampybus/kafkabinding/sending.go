@@ -12,9 +12,8 @@ import (
 // sending is one record in the client's hands. Most of the memory that
 // publishing needs is in it, so it is used again.
 type sending struct {
-	rec   kgo.Record
-	bytes []byte // what the key and the headers of rec point into
-	ack   func(*kgo.Record, error)
+	rec kgo.Record
+	ack func(*kgo.Record, error)
 
 	p  *publication
 	kt *kafkaTopic
@@ -24,11 +23,8 @@ type sending struct {
 	err error // the client's word
 }
 
-// Bounds on what is kept for the next record: unusual ones go.
-const (
-	keptBytes   = 2 << 10
-	keptHeaders = 32
-)
+// keptHeaders bounds what is kept for the next record: unusual ones go.
+const keptHeaders = 32
 
 func (t *Transport) newSending() *sending {
 	if s, ok := t.spare.Get().(*sending); ok {
@@ -43,10 +39,10 @@ func (t *Transport) newSending() *sending {
 // client any more: a request that is being written may still read one that the
 // client gave up.
 func (t *Transport) keep(s *sending) {
-	if cap(s.bytes) > keptBytes || cap(s.rec.Headers) > keptHeaders {
+	if cap(s.rec.Headers) > keptHeaders {
 		return
 	}
-	clear(s.rec.Headers) // names may point into something large
+	clear(s.rec.Headers) // they may point into something large
 	s.rec = kgo.Record{Headers: s.rec.Headers[:0]}
 	s.p, s.kt, s.err = nil, nil, nil
 	t.spare.Put(s)
