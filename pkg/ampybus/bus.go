@@ -70,12 +70,13 @@ type Bus struct {
 // Connect, which calls New.
 func New(t driver.Transport, o Options) *Bus {
 	o = o.withDefaults()
-	return &Bus{
+	b := &Bus{
 		t:    t,
 		opts: o,
-		pipe: newPipeline(t, o.MaxPending, o.MaxPendingBytes),
 		subs: make(map[*Subscription]struct{}),
 	}
+	b.pipe = newPipeline(t, o.MaxPending, o.MaxPendingBytes, b.settled)
+	return b
 }
 
 // Transport returns the transport below the bus, for tools.

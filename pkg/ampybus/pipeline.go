@@ -20,6 +20,8 @@ type pipeline struct {
 	seed   maphash.Seed
 	shards [pipelineShards]pipelineShard
 	budget *budget
+	// settled is told the last word on each record.
+	settled func(*pending, driver.Outcome)
 
 	stop context.Context // ends when close gives up waiting
 	quit context.CancelFunc
@@ -58,11 +60,12 @@ type pending struct {
 	started  time.Time
 	deadline time.Time
 	attempts int
-	maybe    bool // an earlier attempt was uncertain
-	strict   bool // a duplicate acknowledgement is a failure
-	alone    bool // goes without others: where it is stored, and whether it was before, must be told
-	chained  bool // when it is refused, nothing that follows it in its key is stored
-	settled  func(*pending, driver.Outcome)
+	maybe    bool                        // an earlier attempt was uncertain
+	strict   bool                        // a duplicate acknowledgement is a failure
+	alone    bool                        // goes without others: where it is stored, and whether it was before, must be told
+	chained  bool                        // when it is refused, nothing that follows it in its key is stored
+	done     func(error)                 // the caller's: this one
+	told     func(driver.Outcome, error) // or this one
 
 	// state is guarded by the shard's lock.
 	state pendingState
@@ -79,8 +82,8 @@ const (
 // errDuplicate reports that the broker held another record under the id.
 var errDuplicate = errors.New("the broker already holds a record with this publish id and stored nothing")
 
-func newPipeline(t driver.Transport, maxItems, maxBytes int) *pipeline {
-	p := &pipeline{t: t, seed: maphash.MakeSeed(), budget: newBudget(maxItems, maxBytes)}
+func newPipeline(t driver.Transport, maxItems, maxBytes int, settled func(*pending, driver.Outcome)) *pipeline {
+	p := &pipeline{t: t, seed: maphash.MakeSeed(), budget: newBudget(maxItems, maxBytes), settled: settled}
 	for i := range p.shards {
 		p.shards[i].keys = make(map[string]*keyQueue)
 	}
@@ -387,7 +390,7 @@ func (p *pipeline) doubt(r *pending, o *driver.Outcome) {
 
 func (p *pipeline) finish(r *pending, o driver.Outcome) {
 	p.budget.release(r.size)
-	r.settled(r, o)
+	p.settled(r, o)
 }
 
 // close waits until everything is settled or ctx ends, then stops retrying.

@@ -36,7 +36,8 @@ func (b *Bus) PublishAsync(e Envelope, done func(error)) {
 		done(err)
 		return
 	}
-	b.start(r, func(_ driver.Outcome, err error) { done(err) })
+	r.done = done
+	b.pipe.submit(r)
 }
 
 func notStarted(r *pending, err error) error {
@@ -72,7 +73,7 @@ func (b *Bus) encode(ctx context.Context, e Envelope, asking topicLimits) (*pend
 	if err != nil {
 		return nil, err
 	}
-	r := b.pend(recordOf(&e, wire), e.Headers, policy)
+	r := b.pend(recordOf(&e, wire), &e.Headers, policy)
 	limit, over := b.overTopic(ctx, &r.rec, asking)
 	if !over || asIs {
 		return r, nil
@@ -80,7 +81,7 @@ func (b *Bus) encode(ctx context.Context, e Envelope, asking topicLimits) (*pend
 	if wire, err = b.offload(ctx, &e, limit); err != nil {
 		return nil, err
 	}
-	return b.pend(recordOf(&e, wire), e.Headers, policy), nil
+	return b.pend(recordOf(&e, wire), &e.Headers, policy), nil
 }
 
 func recordOf(e *Envelope, wire []byte) driver.Record {
@@ -93,7 +94,7 @@ func recordOf(e *Envelope, wire []byte) driver.Record {
 	}
 }
 
-func (b *Bus) pend(rec driver.Record, h Headers, policy *Policy) *pending {
+func (b *Bus) pend(rec driver.Record, h *Headers, policy *Policy) *pending {
 	ceiling := policy.PublishCeiling
 	if b.opts.PublishCeiling > 0 {
 		ceiling = b.opts.PublishCeiling
@@ -109,25 +110,21 @@ func (b *Bus) pend(rec driver.Record, h Headers, policy *Policy) *pending {
 	}
 }
 
-// start submits r, whose share of the budget is taken.
-func (b *Bus) start(r *pending, done func(driver.Outcome, error)) {
-	b.whenSettled(r, done)
-	b.pipe.submit(r)
-}
-
-// whenSettled tells the observer and then done.
-func (b *Bus) whenSettled(r *pending, done func(driver.Outcome, error)) {
-	r.settled = func(r *pending, o driver.Outcome) {
-		err := o.Err
-		if err != nil {
-			err = &PublishError{Topic: r.rec.Topic, MessageID: r.id, Attempts: r.attempts, Err: err}
-		}
-		b.opts.Observer.Published(PublishEvent{
-			Topic: r.rec.Topic, MessageID: r.id, Producer: r.producer, Bytes: r.size,
-			Attempts: r.attempts, Duplicate: o.Duplicate, Log: o.Log, Pos: o.Pos, Took: time.Since(r.started), Err: err,
-		})
-		done(o, err)
+// settled tells the observer what became of r, and then the caller.
+func (b *Bus) settled(r *pending, o driver.Outcome) {
+	err := o.Err
+	if err != nil {
+		err = &PublishError{Topic: r.rec.Topic, MessageID: r.id, Attempts: r.attempts, Err: err}
 	}
+	b.opts.Observer.Published(PublishEvent{
+		Topic: r.rec.Topic, MessageID: r.id, Producer: r.producer, Bytes: r.size,
+		Attempts: r.attempts, Duplicate: o.Duplicate, Log: o.Log, Pos: o.Pos, Took: time.Since(r.started), Err: err,
+	})
+	if r.done != nil {
+		r.done(err)
+		return
+	}
+	r.told(o, err)
 }
 
 // await submits r and waits for its outcome or the end of ctx.
@@ -137,7 +134,8 @@ func (b *Bus) await(ctx context.Context, r *pending) (driver.Outcome, error) {
 		err error
 	}
 	ch := make(chan word, 1)
-	b.start(r, func(o driver.Outcome, err error) { ch <- word{o, err} })
+	r.told = func(o driver.Outcome, err error) { ch <- word{o, err} }
+	b.pipe.submit(r)
 	select {
 	case w := <-ch:
 		return w.o, w.err
@@ -184,7 +182,7 @@ func (b *Bus) Forward(ctx context.Context, f Forward) (origin string, err error)
 
 func (b *Bus) forward(ctx context.Context, rec driver.Record, h Headers, refuseDuplicate bool) (string, error) {
 	policy := policyRow(domainOf(rec.Topic))
-	r := b.pend(rec, h, policy)
+	r := b.pend(rec, &h, policy)
 	r.strict, r.alone = refuseDuplicate, true
 	if err := b.pipe.budget.acquire(ctx, r.size); err != nil {
 		return "", notStarted(r, err)
@@ -208,11 +206,12 @@ func (b *Bus) ForwardRecord(rec driver.Record, chained bool, done func(driver.Ou
 		done(driver.Outcome{}, err)
 		return
 	}
-	r := b.pend(rec, Headers{}, policyRow(domainOf(rec.Topic)))
+	r := b.pend(rec, new(Headers), policyRow(domainOf(rec.Topic)))
 	r.chained = chained
 	if err := b.pipe.budget.acquire(context.Background(), r.size); err != nil {
 		done(driver.Outcome{}, notStarted(r, err))
 		return
 	}
-	b.start(r, done)
+	r.told = done
+	b.pipe.submit(r)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
 // PublishBatch stores several messages and waits for all. If one of them is
@@ -47,7 +45,7 @@ func (b *Bus) startAll(ctx context.Context, rs []*pending, w *batchWait) (n int,
 				return n, err
 			}
 		}
-		b.whenSettled(r, done)
+		r.done = done
 	}
 	b.pipe.submitAll(rs[n:])
 	return len(rs), nil
@@ -63,7 +61,7 @@ type batchWait struct {
 	faults []error
 }
 
-func (w *batchWait) settled(_ driver.Outcome, err error) {
+func (w *batchWait) settled(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
