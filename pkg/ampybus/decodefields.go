@@ -30,7 +30,7 @@ func (d *decoder) identity(h *Headers) {
 }
 
 func (d *decoder) messageID(h *Headers) {
-	id, err := ParseID(h.MessageID)
+	id, lower, err := parseID(h.MessageID)
 	if err != nil {
 		d.errs = append(d.errs, err)
 		return
@@ -39,7 +39,7 @@ func (d *decoder) messageID(h *Headers) {
 	if id.Version() != 7 {
 		d.lint(fMessageID, "UUIDv4 instead of UUIDv7")
 	}
-	if hasUpper(h.MessageID) {
+	if !lower {
 		d.lint(fMessageID, "upper case")
 		h.MessageID = strings.ToLower(h.MessageID)
 	}

@@ -115,12 +115,3 @@ func hexTable(alphabets ...string) (values [256]byte) {
 	}
 	return values
 }
-
-func hasUpper(s string) bool {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			return true
-		}
-	}
-	return false
-}

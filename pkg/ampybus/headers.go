@@ -116,12 +116,13 @@ func (d DLQInfo) IsZero() bool { return d == DLQInfo{} }
 // NewHeaders fills what every message has: a new MessageID, ProducedAt now, a
 // new trace, SchemaVersion 1.0.0 and ContentType application/x-protobuf.
 func NewHeaders(schema, producer, source, partitionKey string) Headers {
+	now := time.Now()
 	return Headers{
-		MessageID:     NewID(),
+		MessageID:     newID(now),
 		SchemaFQDN:    schema,
 		SchemaVersion: DefaultSchemaVersion,
 		ContentType:   ContentTypeProtobuf,
-		ProducedAt:    time.Now().UTC().Round(0),
+		ProducedAt:    now.UTC().Round(0),
 		Producer:      producer,
 		Source:        source,
 		Trace:         NewTrace(),

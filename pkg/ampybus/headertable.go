@@ -109,6 +109,22 @@ var headerSpecs = [fieldCount]HeaderSpec{
 	fBridgeKey:       {Name: HeaderBridgeKey, Kind: "string", MaxBytes: keyValue, Bus: true, Doc: "its key on Kafka, where partition_key does not say it"},
 }
 
+// room is what a header that is not set may still take, when the bus adds it.
+func (s *HeaderSpec) room() int {
+	if s.Bus {
+		return 0
+	}
+	return len(s.Name) + min(s.MaxBytes, 100) + len(": \r\n")
+}
+
+// emptyBlock is at least what names, and values that are not set, take.
+var emptyBlock = func() (n int) {
+	for i := range headerSpecs {
+		n += len(headerSpecs[i].Name) + len(": \r\n") + headerSpecs[i].room()
+	}
+	return n
+}()
+
 func (f field) String() string { return headerSpecs[f].Name }
 
 // fieldOf finds a wire name without a map. nats.go peers of ampy-bus 1.x write

@@ -27,7 +27,7 @@ const (
 // personal refuses personal data and secrets in what an application sets. The
 // match is never part of an error.
 func (c *checker) personal(h *Headers, p *Policy) {
-	eachText(h, p, func(name, v string, kind textKind) {
+	eachText(h, p, c.proven, func(name, v string, kind textKind) {
 		if rule, sure := personalRule(v, kind); rule != "" && sure {
 			c.coded("pii", name, "", "looks like personal data or a secret (rule "+rule+")", "send an id that means nothing outside")
 		}
@@ -41,7 +41,7 @@ func (c *checker) personal(h *Headers, p *Policy) {
 
 // lintPersonal names what is suspected but too often innocent to refuse.
 func lintPersonal(h *Headers, p *Policy) (lints []string) {
-	eachText(h, p, func(name, v string, kind textKind) {
+	eachText(h, p, false, func(name, v string, kind textKind) {
 		if rule, sure := personalRule(v, kind); rule != "" && !sure {
 			lints = append(lints, name+": may be personal data or a secret (rule "+rule+")")
 		}
@@ -49,14 +49,17 @@ func lintPersonal(h *Headers, p *Policy) (lints []string) {
 	return lints
 }
 
-func eachText(h *Headers, p *Policy, f func(name, v string, kind textKind)) {
+// eachText leaves out who published it where that is proven.
+func eachText(h *Headers, p *Policy, proven bool, f func(name, v string, kind textKind)) {
 	key := textID
 	if p != nil && p.ModelKeys {
 		key = textModelID
 	}
-	f(HeaderProducer, h.Producer, textName)
-	f(HeaderSource, h.Source, textName)
-	f(HeaderRunID, h.RunID, textID)
+	if !proven {
+		f(HeaderProducer, h.Producer, textName)
+		f(HeaderSource, h.Source, textName)
+		f(HeaderRunID, h.RunID, textID)
+	}
 	f(HeaderPartitionKey, h.PartitionKey, key)
 	f(HeaderDedupeKey, h.DedupeKey, key)
 	f(HeaderBlobRef, h.BlobRef, textRef)

@@ -9,10 +9,11 @@ type publishMemo struct {
 	missed atomic.Uint32
 }
 
-// publishable is a topic, and a schema that belongs on it.
+// publishable is a topic, a schema that belongs on it, and who published there.
 type publishable struct {
 	topicMemo
-	version, hash string
+	version, hash         string
+	producer, source, run string
 }
 
 func (p *publishable) covers(e *Envelope) bool {
@@ -26,9 +27,10 @@ const learnEvery = 16
 // validate is Envelope.Validate.
 func (m *publishMemo) validate(e *Envelope) error {
 	if known := m.last.Load(); known != nil && known.covers(e) {
-		c := checker{role: asApplication}
-		c.agreement(e.Topic, &e.Headers, known.parts, known.policy, true)
-		c.identity(&e.Headers)
+		h := &e.Headers
+		c := checker{role: asApplication, proven: known.producer == h.Producer && known.source == h.Source && known.run == h.RunID}
+		c.agreement(e.Topic, h, known.parts, known.policy, true)
+		c.identity(h)
 		return c.rest(e, known.policy)
 	}
 	err := e.check(asApplication)
@@ -48,5 +50,6 @@ func (m *publishMemo) learn(e *Envelope) {
 	m.last.Store(&publishable{
 		topicMemo: topicMemo{topic: e.Topic, fqdn: h.SchemaFQDN, parts: t, policy: policyRow(t.Domain)},
 		version:   h.SchemaVersion, hash: h.SchemaHash,
+		producer: h.Producer, source: h.Source, run: h.RunID,
 	})
 }

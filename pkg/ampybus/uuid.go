@@ -15,7 +15,9 @@ var ids tickClock
 // when the clock steps back: the 48 bits of milliseconds and the 12 bits below
 // them (RFC 9562 §6.2, method 3) are one number that only grows. It may be
 // called from several goroutines.
-func NewID() string { return formatID(ids.next(time.Now()), rand.Uint64()) }
+func NewID() string { return newID(time.Now()) }
+
+func newID(now time.Time) string { return formatID(ids.next(now), rand.Uint64()) }
 
 // A tickClock hands out rising timestamps of 60 bits, of which the lower 12 are
 // the fraction of the millisecond.
@@ -70,17 +72,27 @@ func (id ID) Version() int { return int(id[6] >> 4) }
 // contract asks for, and version 4, which Python peers of ampy-bus 1.x send;
 // ask Version. The error is a *FieldError for field "message_id".
 func ParseID(s string) (ID, error) {
+	id, _, err := parseID(s)
+	return id, err
+}
+
+// parseID is ParseID, and says whether s is in lower case.
+func parseID(s string) (id ID, lower bool, err error) {
 	const fix = "use a UUIDv7 such as NewID makes"
-	var id ID
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return id, &FieldError{Field: HeaderMessageID, Value: s, Problem: "no UUID of 36 characters with dashes", Fix: fix}
+		return id, false, &FieldError{Field: HeaderMessageID, Value: s, Problem: "no UUID of 36 characters with dashes", Fix: fix}
 	}
-	if !unhex(id[0:4], s[0:8]) || !unhex(id[4:6], s[9:13]) || !unhex(id[6:8], s[14:18]) ||
-		!unhex(id[8:10], s[19:23]) || !unhex(id[10:16], s[24:36]) {
-		return ID{}, &FieldError{Field: HeaderMessageID, Value: s, Problem: "not hexadecimal", Fix: fix}
+	lower = id.unhex(&hexLower, s)
+	if !lower && !id.unhex(&hexEither, s) {
+		return ID{}, false, &FieldError{Field: HeaderMessageID, Value: s, Problem: "not hexadecimal", Fix: fix}
 	}
 	if v := id.Version(); (v != 7 && v != 4) || id[8]>>6 != 0b10 {
-		return ID{}, &FieldError{Field: HeaderMessageID, Value: s, Problem: "no UUID of version 7", Fix: fix}
+		return ID{}, lower, &FieldError{Field: HeaderMessageID, Value: s, Problem: "no UUID of version 7", Fix: fix}
 	}
-	return id, nil
+	return id, lower, nil
+}
+
+func (id *ID) unhex(values *[256]byte, s string) bool {
+	return unhexWith(values, id[0:4], s[0:8]) && unhexWith(values, id[4:6], s[9:13]) && unhexWith(values, id[6:8], s[14:18]) &&
+		unhexWith(values, id[8:10], s[19:23]) && unhexWith(values, id[10:16], s[24:36])
 }

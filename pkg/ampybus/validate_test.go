@@ -165,6 +165,7 @@ func TestFaultyEnvelopesAreRefusedNamingTheField(t *testing.T) {
 		{"content_encoding gzip, gzip", func(e *Envelope) { e.Headers.ContentEncoding = "gzip, gzip" }, "decode:encoding"},
 		{"produced_at missing", func(e *Envelope) { e.Headers.ProducedAt = time.Time{} }, "envelope:produced_at"},
 		{"produced_at year 10000", func(e *Envelope) { e.Headers.ProducedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "envelope:produced_at"},
+		{"produced_at year 0", func(e *Envelope) { e.Headers.ProducedAt = time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC) }, "envelope:produced_at"},
 		{"producer missing", func(e *Envelope) { e.Headers.Producer = "" }, "envelope:producer"},
 		{"producer 257 bytes", func(e *Envelope) { e.Headers.Producer = strings.Repeat("p", 257) }, "envelope:producer"},
 		{"producer with LF", func(e *Envelope) { e.Headers.Producer = "a\nb" }, "envelope:producer"},
