@@ -21,6 +21,7 @@ const (
 	codeInsufficient      = 10023
 	codeMemoryExceeded    = 10028
 	codeJetStreamOff      = 10039
+	codeStreamCreate      = 10049
 	codeNoMessage         = 10037
 	codeStorageExceeded   = 10047
 	codeMessageTooLarge   = 10054
@@ -69,6 +70,12 @@ func (e *apiError) Unwrap() error {
 		}
 		// The store broke while writing: nobody knows how far it came.
 		return driver.ErrUncertain
+	case codeStreamCreate:
+		// As when the server clears the directory of the last stream that was
+		// deleted, and a new one goes there.
+		if strings.Contains(e.Description, "creating store") {
+			return driver.ErrUnavailable
+		}
 	case codeDuplicateInFlight:
 		// The server is storing an earlier copy at this moment.
 		return driver.ErrUncertain

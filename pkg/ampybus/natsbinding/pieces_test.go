@@ -43,6 +43,7 @@ func TestTopicsOfADomainInPiecesAreAskedForOnceForEachStream(t *testing.T) {
 func TestAPieceThatMovedToAnotherStreamIsLookedForAgain(t *testing.T) {
 	s := brokertest.Start(t)
 	tr := dial(t, Config{URL: s.URL()})
+	keepAStream(t, tr)
 	piece := jetstream.StreamConfig{Name: "OLD", Subjects: []string{"ampy.dev.orders.v1.eq.>"}}
 	makeStream(t, tr, piece)
 	first, second := "ampy.dev.orders.v1.eq.A", "ampy.dev.orders.v1.eq.B"

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -29,6 +31,13 @@ func makeStream(t testing.TB, tr *Transport, c jetstream.StreamConfig) jetstream
 		t.Fatal(err)
 	}
 	return s
+}
+
+// keepAStream makes one more: when the last is deleted the server clears the
+// directory of all some time later, and one made then may fail.
+func keepAStream(t *testing.T, tr *Transport) {
+	t.Helper()
+	makeStream(t, tr, jetstream.StreamConfig{Name: "KEPT", Subjects: []string{"kept"}})
 }
 
 func TestEachDomainGetsTheStreamOfItsPolicy(t *testing.T) {
@@ -266,9 +275,27 @@ func TestStreamThatTakesFastBatchesNoLonger(t *testing.T) {
 	}
 }
 
+func TestAStreamThatCannotBeMadeNowIsMadeLater(t *testing.T) {
+	var dir string
+	s := brokertest.Start(t, func(c *natsserver.Config) { dir = c.StoreDir })
+	tr := dial(t, Config{URL: s.URL()})
+	streams := filepath.Join(dir, "jetstream", "$G", "streams")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(streams), 0o700), os.WriteFile(streams, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes(t, tr, record(testTopic, "1"))[0]; !errors.Is(o.Err, driver.ErrUnavailable) {
+		t.Errorf("where no directory can be made: %+v", o)
+	}
+	if err := os.RemoveAll(streams); err != nil { // or the server has, which it may still be at
+		t.Fatal(err)
+	}
+	publishUntilStored(t, tr, "1")
+}
+
 func TestDeletedStreamIsMadeAgainByTheNextPublish(t *testing.T) {
 	s := brokertest.Start(t)
 	tr := dial(t, Config{URL: s.URL()})
+	keepAStream(t, tr)
 	publishOne(t, tr, "1")
 	if err := tr.js.DeleteStream(t.Context(), "AMPY_DEV_ORDERS"); err != nil {
 		t.Fatal(err)
