@@ -132,5 +132,14 @@ func hasCode(err error, code int) bool {
 // now: it answers again by itself. For the first seconds it says nothing at all.
 func (t *Transport) leaderless(err error) bool {
 	silent := errors.Is(err, context.DeadlineExceeded) && t.nc.IsConnected() && t.nc.ConnectedClusterName() != ""
-	return silent || hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
+	return silent || electing(err)
+}
+
+// electing reports that a cluster said so, to the client or to us.
+func electing(err error) bool {
+	var own *apiError
+	if errors.As(err, &own) {
+		return own.ErrCode == codeClusterNotAvail || own.ErrCode == codeNotLeader
+	}
+	return hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
 }

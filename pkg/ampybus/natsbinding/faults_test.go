@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/AmpyFin/ampy-bus/internal/brokertest"
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
@@ -275,6 +277,23 @@ func TestClusterThatLosesItsLeadersLosesNothingAndKeepsOrder(t *testing.T) {
 		t.Error("the faults were not felt")
 	}
 	t.Logf("%d stops: %d uncertain, %d refused, %d delivered again, %d times taken up", stops, l.uncertain.Load(), l.refused.Load(), f.again, f.fetched)
+}
+
+// Some requests go through the client's JetStream, others past it.
+func TestAnElectionIsKnownWhoeverAsked(t *testing.T) {
+	tr := dial(t, Config{URL: brokertest.Start(t).URL()})
+	for _, code := range []int{codeClusterNotAvail, codeNotLeader} {
+		for _, err := range []error{&apiError{ErrCode: code}, &jetstream.APIError{ErrorCode: jetstream.ErrorCode(code)}} {
+			if !tr.leaderless(requestError("ask", err)) {
+				t.Errorf("%T %d is taken for something else", err, code)
+			}
+		}
+	}
+	for _, err := range []error{nil, &apiError{ErrCode: codeStreamNotFound}, context.Canceled, context.DeadlineExceeded} {
+		if tr.leaderless(requestError("ask", err)) { // a single server has no elections
+			t.Errorf("%v is taken for an election", err)
+		}
+	}
 }
 
 func TestReaderWaitsForAClusterThatIsSilentBetweenLeaders(t *testing.T) {
