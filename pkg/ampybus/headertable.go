@@ -109,20 +109,17 @@ var headerSpecs = [fieldCount]HeaderSpec{
 	fBridgeKey:       {Name: HeaderBridgeKey, Kind: "string", MaxBytes: keyValue, Bus: true, Doc: "its key on Kafka, where partition_key does not say it"},
 }
 
-// room is what a header that is not set may still take, when the bus adds it.
-func (s *HeaderSpec) room() int {
-	if s.Bus {
-		return 0
-	}
-	return len(s.Name) + min(s.MaxBytes, 100) + len(": \r\n")
-}
-
-// emptyBlock is at least what names, and values that are not set, take.
-var emptyBlock = func() (n int) {
+// headerBytes is what each header takes of the block: beside its value when it
+// is set, and at most when it is not and the bus adds it later.
+var headerBytes = func() (bytes [fieldCount]struct{ frame, unset int }) {
 	for i := range headerSpecs {
-		n += len(headerSpecs[i].Name) + len(": \r\n") + headerSpecs[i].room()
+		spec := &headerSpecs[i]
+		bytes[i].frame = len(spec.Name) + len(": \r\n")
+		if !spec.Bus {
+			bytes[i].unset = bytes[i].frame + min(spec.MaxBytes, 100)
+		}
 	}
-	return n
+	return bytes
 }()
 
 func (f field) String() string { return headerSpecs[f].Name }

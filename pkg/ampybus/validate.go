@@ -254,7 +254,7 @@ func (c *checker) sizes(h *Headers, payload int) {
 	if c.role == asBus {
 		most = maxReadBlock
 	}
-	if n := largestBlock(h, most); n > most {
+	if n := largestBlock(h); n > most {
 		c.fault("headers", "", strconv.Itoa(n)+" bytes, the limit is "+strconv.Itoa(most), "put large data into the payload")
 	}
 	if payload > MaxPayload {
@@ -262,23 +262,15 @@ func (c *checker) sizes(h *Headers, payload int) {
 	}
 }
 
-// largestBlock is exact where it is more than most; it may be too large below.
-func largestBlock(h *Headers, most int) int {
+func largestBlock(h *Headers) int {
 	var values [fieldCount]string
 	h.strings(&values)
 	n := headerBlockBytes(h.Extra)
-	bound := n + emptyBlock
-	for i := range values {
-		bound += len(values[i])
-	}
-	if bound <= most {
-		return bound
-	}
 	for i := range values {
 		if values[i] == "" {
-			n += headerSpecs[i].room()
+			n += headerBytes[i].unset
 		} else {
-			n += len(headerSpecs[i].Name) + len(values[i]) + len(": \r\n")
+			n += headerBytes[i].frame + len(values[i])
 		}
 	}
 	return n

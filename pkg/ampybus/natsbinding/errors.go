@@ -21,9 +21,9 @@ const (
 	codeInsufficient      = 10023
 	codeMemoryExceeded    = 10028
 	codeJetStreamOff      = 10039
-	codeStreamCreate      = 10049
 	codeNoMessage         = 10037
 	codeStorageExceeded   = 10047
+	codeStreamCreate      = 10049
 	codeMessageTooLarge   = 10054
 	codeStreamNotFound    = 10059
 	codeWrongStream       = 10060
@@ -122,8 +122,13 @@ func isDriverError(err error) bool {
 	return false
 }
 
-// hasCode reports whether err is a JetStream refusal with this code.
+// hasCode reports whether err is a JetStream refusal with this code, told to the
+// client or, where we ask past it, to us.
 func hasCode(err error, code int) bool {
+	var own *apiError
+	if errors.As(err, &own) {
+		return own.ErrCode == code
+	}
 	var api *jetstream.APIError
 	return errors.As(err, &api) && int(api.ErrorCode) == code
 }
@@ -132,14 +137,5 @@ func hasCode(err error, code int) bool {
 // now: it answers again by itself. For the first seconds it says nothing at all.
 func (t *Transport) leaderless(err error) bool {
 	silent := errors.Is(err, context.DeadlineExceeded) && t.nc.IsConnected() && t.nc.ConnectedClusterName() != ""
-	return silent || electing(err)
-}
-
-// electing reports that a cluster said so, to the client or to us.
-func electing(err error) bool {
-	var own *apiError
-	if errors.As(err, &own) {
-		return own.ErrCode == codeClusterNotAvail || own.ErrCode == codeNotLeader
-	}
-	return hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
+	return silent || hasCode(err, codeClusterNotAvail) || hasCode(err, codeNotLeader)
 }

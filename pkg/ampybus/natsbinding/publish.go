@@ -184,8 +184,7 @@ func (p *publication) acked(i int, m *nats.Msg, err error) {
 		p.settled(i, o)
 		return
 	}
-	var api *apiError
-	if errors.As(o.Err, &api) && api.ErrCode == codeWrongStream && p.log.expect != "" {
+	if hasCode(o.Err, codeWrongStream) && p.log.expect != "" {
 		p.t.logs.learn(p.log)
 		p.send(i)
 		return
