@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/internal/prefetch"
 )
 
 // node is a queued or running item.
@@ -107,7 +108,9 @@ func (c *Core[T]) newNode() *node[T] {
 	if n == nil {
 		return new(node[T])
 	}
-	c.freeNodes = n.next
+	if c.freeNodes = n.next; n.next != nil {
+		prefetch.Value(n.next) // for the next record
+	}
 	n.next = nil
 	return n
 }

@@ -5,6 +5,8 @@ package recent
 import (
 	"encoding/binary"
 	"hash/maphash"
+
+	"github.com/AmpyFin/ampy-bus/internal/prefetch"
 )
 
 // ID is an identity of 128 bits: shorter ones would take two for one.
@@ -67,6 +69,10 @@ func (w *Window) Get(id ID) (uint64, bool) {
 	}
 	return 0, false
 }
+
+// Expect asks for the memory that a Get or Put of an identity needs, without
+// waiting for it.
+func (w *Window) Expect(id ID) { prefetch.Value(w.bucket(w.hash(id))) }
 
 // Put gives an identity a value. One that is new takes the place of the oldest
 // when the window is full; one that is held keeps its age.

@@ -115,6 +115,14 @@ func (d *MemoryDedupe) Mark(_ context.Context, m *Message) error {
 	return nil
 }
 
+// expect prepares for a Seen of m soon.
+func (d *MemoryDedupe) expect(m *Message) {
+	id, _, _ := d.identities(m)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prints.Expect(id)
+}
+
 func (d *MemoryDedupe) print(m *Message) uint64 { return maphash.Bytes(d.seed, m.Payload) }
 
 func (d *MemoryDedupe) identities(m *Message) (id, key identity, hasKey bool) {

@@ -40,8 +40,9 @@ type engine struct {
 	background   sync.WaitGroup
 	ctx          context.Context // of what goes on beside the workers
 
-	memo   headerMemo // of the goroutine that receives
-	stride uint64     // finished positions that are worth an early commit
+	near   *MemoryDedupe // c.Dedupe, if it is one
+	memo   headerMemo    // of the goroutine that receives
+	stride uint64        // finished positions that are worth an early commit
 
 	timer *time.Timer        // fires when the core has a key to wake
 	kick  chan struct{}      // to commit early
@@ -67,7 +68,8 @@ type lane struct {
 
 // item is a fetched message on its way through the core.
 type item struct {
-	m     *Message
+	m     *Message // first, or its copy for a later attempt
+	first Message
 	tried bool   // m was handed to an attempt
 	fault error  // the headers cannot be read
 	dead  string // why it is a dead letter, once that is decided
@@ -92,6 +94,7 @@ func newEngine(b *Bus, c Consumer, h Handler, src driver.Source) *engine {
 		kick:   make(chan struct{}, 1),
 		stride: uint64(max(1, c.MaxSpan/commitStrides)),
 	}
+	e.near, _ = c.Dedupe.(*MemoryDedupe)
 	e.cond = sync.NewCond(&e.mu)
 	e.timer = time.AfterFunc(time.Hour, e.wake)
 	e.timer.Stop()
@@ -204,9 +207,14 @@ func (e *engine) assign(ctx context.Context, ev driver.Event) error {
 
 // add reads the headers of what was fetched and puts it into the core.
 func (e *engine) add(ev driver.Event) {
-	items := make([]item, len(ev.Records))
-	for i := range ev.Records {
-		items[i].read(&ev.Records[i], &e.memo)
+	items := make([]*item, 0, len(ev.Records))
+	for rs := ev.Records; len(rs) > 0; {
+		slab := make([]item, together(rs))
+		for i := range slab {
+			slab[i].read(&rs[i], &e.memo)
+			items = append(items, &slab[i])
+		}
+		rs = rs[len(slab):]
 	}
 	e.mu.Lock()
 	l := e.lanes[ev.Lane]
@@ -214,8 +222,7 @@ func (e *engine) add(ev driver.Event) {
 		e.mu.Unlock()
 		return
 	}
-	for i := range items {
-		it := &items[i]
+	for _, it := range items {
 		e.core.Add(keyed.Item[*item]{
 			Lane: ev.Lane, Epoch: ev.Epoch, Pos: it.m.Pos,
 			Key: it.key(), Size: len(it.m.Record.Value), Value: it,
@@ -228,6 +235,25 @@ func (e *engine) add(ev driver.Event) {
 	}
 	e.cond.Broadcast()
 	e.mu.Unlock()
+}
+
+const (
+	// slabItems are allocated in one piece, at most.
+	slabItems = 32
+	// slabBytes bounds the payloads of a piece: a handler that keeps one message
+	// keeps the others, too.
+	slabBytes = 64 << 10
+)
+
+// together is how many of the first records are allocated in one piece.
+func together(rs []driver.Delivery) int {
+	n := 1
+	for bytes := len(rs[0].Value); n < min(len(rs), slabItems); n++ {
+		if bytes += len(rs[n].Value); bytes > slabBytes {
+			break
+		}
+	}
+	return n
 }
 
 // finished lets the lane's next steps happen: more fetching, a commit.

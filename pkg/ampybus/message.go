@@ -7,7 +7,9 @@ import (
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 )
 
-// Message is an envelope as delivered.
+// Message is an envelope as delivered. A handler may keep it, and with it keeps
+// in memory what was allocated together with it: a few small messages, and from
+// Kafka the batch that holds its payload.
 type Message struct {
 	// Topic is the topic that the record is stored under.
 	Topic   string

@@ -115,7 +115,8 @@ type readMemo struct {
 
 // message decodes and verifies one record outside of any group.
 func (b *Bus) message(ctx context.Context, d *driver.Delivery, memo *readMemo) (*Message, error) {
-	m := newMessage(d)
+	m := new(Message)
+	m.fill(d)
 	var err error
 	if m.Lints, err = decodeHeaders(d.Headers, &m.Headers, &memo.headers); err == nil {
 		err = b.unpack(ctx, m, &memo.topic)

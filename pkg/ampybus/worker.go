@@ -6,6 +6,7 @@ import (
 
 	"github.com/AmpyFin/ampy-bus/internal/keyed"
 	"github.com/AmpyFin/ampy-bus/internal/mutant"
+	"github.com/AmpyFin/ampy-bus/internal/prefetch"
 )
 
 const (
@@ -19,6 +20,9 @@ const (
 	// handPatience is how long messages wait in the hand of a worker that does
 	// not come to them; then the others get them.
 	handPatience = time.Millisecond
+	// aheadBytes of the next payload are asked for; the processor sees for itself
+	// that more is read one after the other.
+	aheadBytes = 2 << 10
 )
 
 // worker runs what the core hands out.
@@ -138,7 +142,24 @@ func (w *worker) begin() *duty {
 		return nil
 	}
 	w.begun++
+	w.ahead()
 	return &w.hand[w.begun-1]
+}
+
+// ahead asks for the memory of what comes next in the hand: messages of
+// different keys lie far apart, and each would be waited for. w.mu is held.
+func (w *worker) ahead() {
+	if i := w.begun + 2; i < len(w.hand) {
+		prefetch.Value(w.hand[i].t.Value)
+	}
+	if w.begun == len(w.hand) {
+		return
+	}
+	m := w.hand[w.begun].t.Value.m
+	prefetch.Bytes(m.Record.Value[:min(len(m.Record.Value), aheadBytes)])
+	if w.e.near != nil {
+		w.e.near.expect(m)
+	}
 }
 
 // giveBack returns what has not begun, for others to run. It may come late, for
