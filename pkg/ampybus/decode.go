@@ -37,6 +37,9 @@ func DecodeHeaders(hs []driver.Header) (Headers, []string, error) {
 // decodeHeaders is DecodeHeaders into h, which is zero, with what is known from
 // the record before.
 func decodeHeaders(hs []driver.Header, h *Headers, m *headerMemo) (lints []string, err error) {
+	if m.again(hs, h) {
+		return nil, nil
+	}
 	m.id = ID{}
 	if len(hs) == 0 {
 		return nil, &FieldError{Field: "headers", Problem: "the record has none", Fix: "publish through the bus", Code: "envelope"}
@@ -44,11 +47,7 @@ func decodeHeaders(hs []driver.Header, h *Headers, m *headerMemo) (lints []strin
 	var d decoder
 	if d.collect(hs, h, m) {
 		d.identity(h)
-		if m.knows(&d.raw, fSchemaFQDN, fSchemaVersion, fSchemaHash) && m.fqdn != "" {
-			h.SchemaFQDN, h.SchemaVersion, h.SchemaHash = m.fqdn, d.raw[fSchemaVersion], d.raw[fSchemaHash]
-		} else {
-			d.schema(h)
-		}
+		d.schema(h)
 		d.content(h)
 		d.trace(h)
 		d.counters(h)
@@ -58,19 +57,18 @@ func decodeHeaders(hs []driver.Header, h *Headers, m *headerMemo) (lints []strin
 		d.presence()
 	}
 	m.id = d.id
-	if len(d.errs) == 0 {
-		if d.news && len(d.lints) == 0 {
-			m.learn(&d.raw, h.SchemaFQDN)
-		}
-		return d.lints, nil
+	if len(d.errs) > 0 {
+		return d.lints, errors.Join(d.errs...)
 	}
-	return d.lints, errors.Join(d.errs...)
+	if len(d.lints) == 0 {
+		m.learn(hs, h)
+	}
+	return d.lints, nil
 }
 
 type decoder struct {
 	raw   [fieldCount]string
 	id    ID
-	news  bool // a value that is not each record's own is not the one before
 	lints []string
 	errs  []error
 }
@@ -98,13 +96,9 @@ func (d *decoder) collect(hs []driver.Header, h *Headers, m *headerMemo) bool {
 	}
 	for i := range hs {
 		x := &hs[i]
-		switch f := m.field(i, x); {
-		case f == fUnknown:
+		if f := m.field(i, x); f == fUnknown {
 			d.extra(*x, h)
-		case d.raw[f] == "" && x.Value == m.clean[f]:
-			d.raw[f] = x.Value
-		default:
-			d.news = d.news || !f.isOwn()
+		} else {
 			d.known(f, *x)
 		}
 	}

@@ -425,25 +425,95 @@ func TestWhatTheRecordBeforeWasDoesNotShow(t *testing.T) {
 		return hs
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		var memo headerMemo
 		var topics topicMemo
+		check := memoCheck()
 		for _, hs := range rapid.SliceOfN(record, 1, 6).Draw(t, "records") {
-			var h Headers
-			lints, err := decodeHeaders(hs, &h, &memo)
-			alone, aloneLints, aloneErr := DecodeHeaders(hs)
-			if slices.Contains(lints, "traceparent: no usable trace, a new one begins") {
-				h.Trace, alone.Trace = TraceContext{}, TraceContext{}
-			}
-			if !reflect.DeepEqual(h, alone) || !slices.Equal(lints, aloneLints) || fmt.Sprint(err) != fmt.Sprint(aloneErr) {
-				t.Fatalf("%v\nreads as %+v %v %v\nalone as %+v %v %v", hs, h, lints, err, alone, aloneLints, aloneErr)
-			}
-			if id, err := ParseID(h.MessageID); err != nil && memo.id != (ID{}) || err == nil && memo.id != id {
-				t.Fatalf("%s kept as %s", h.MessageID, memo.id)
-			}
+			h := check(t, hs)
 			topic := rapid.SampledFrom([]string{"ampy.prod.bars.v1.XNAS.AAPL", "ampy.prod.bars.v1.XNAS.MSFT", "ampy.prod.ticks.v1.trade.AAPL", "x"}).Draw(t, "topic")
 			if got, want := checkRead(topic, &h, &topics), (Envelope{Topic: topic, Headers: h}).ValidateRead(); fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("on %s: %v, alone %v", topic, got, want)
 			}
 		}
 	})
+}
+
+// memoCheck reads one record after the other with one memo, and alone.
+func memoCheck() func(t rapid.TB, hs []driver.Header) Headers {
+	memo := new(headerMemo)
+	return func(t rapid.TB, hs []driver.Header) (h Headers) {
+		t.Helper()
+		lints, err := decodeHeaders(hs, &h, memo)
+		alone, aloneLints, aloneErr := DecodeHeaders(hs)
+		if slices.Contains(lints, "traceparent: no usable trace, a new one begins") {
+			h.Trace, alone.Trace = TraceContext{}, TraceContext{}
+		}
+		if !reflect.DeepEqual(h, alone) || !slices.Equal(lints, aloneLints) || fmt.Sprint(err) != fmt.Sprint(aloneErr) {
+			t.Fatalf("%v\nreads as %+v %v %v\nalone as %+v %v %v", hs, h, lints, err, alone, aloneLints, aloneErr)
+		}
+		if id, err := ParseID(h.MessageID); err != nil && memo.id != (ID{}) || err == nil && memo.id != id {
+			t.Fatalf("%s kept as %s", h.MessageID, memo.id)
+		}
+		return h
+	}
+}
+
+// Each header takes one value after the other, good ones and bad ones, in its
+// place and a second time before all.
+func TestEachHeaderReadsAsAloneBehindAnyOther(t *testing.T) {
+	values := map[string][]string{
+		"message_id":   {"01991b1e-0000-7000-8000-000000000002", "01991B1E-0000-7000-8000-00000000000A", "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "01991b1e-0000-7000-0000-000000000001"},
+		"produced_at":  {"2025-09-05T19:31:01Z", "2025-09-05T19:31:01.5Z", "2025-09-05T19:31:02.123456789Z", "2025-09-05T19:31:02+00:00", "2025-09-05T19:31:02.Z", "0001-01-01T00:00:00.1Z", "0001-01-01T00:00:00Z", "2025-02-30T00:00:00Z"},
+		"traceparent":  {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x\x7f", "00-00000000000000000000000000000000-b7ad6b7169203331-01"},
+		"payload_hash": {"sha256:" + strings.Repeat("a", 64), "sha256:" + strings.Repeat("b", 64), "sha256:" + strings.Repeat("g", 64)},
+	}
+	for _, name := range []string{
+		"topic", "schema_fqdn", "schema_version", "content_type", "producer", "source", "run_id", "trace_id", "span_id",
+		"partition_key", "dedupe_key", "retry_count", "blob_ref", "dlq_reason", "bridge_path", "x-own",
+	} {
+		values[name] = nil
+	}
+	common := []string{"", "a", "b", "ä", " b", "a\x7f", "1.0.0", "ampy.bars.v1.BarBatch", strings.Repeat("k", keyValue), strings.Repeat("k", keyValue+1), strings.Repeat("v", MaxHeaderValue+1)}
+	base := EncodeHeaders(benchEnvelope().Headers)
+	for name, own := range values {
+		all := append(own, common...)
+		at := slices.IndexFunc(base, func(h driver.Header) bool { return h.Name == name })
+		for _, second := range []bool{false, true} {
+			record := func(value string) []driver.Header {
+				h := driver.Header{Name: name, Value: value}
+				if second || at < 0 {
+					return append([]driver.Header{h}, base...)
+				}
+				hs := slices.Clone(base)
+				hs[at] = h
+				return hs
+			}
+			for _, v := range all {
+				for _, w := range all {
+					check := memoCheck()
+					for _, hs := range [][]driver.Header{base, record(v), record(w), record(v), base, base} {
+						check(t, hs)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A handler owns what it got: to change it changes no later message.
+func TestMessagesShareNoMemoryThatMayChange(t *testing.T) {
+	read := memoCheck()
+	record := func() []driver.Header {
+		return append(EncodeHeaders(benchEnvelope().Headers), driver.Header{Name: "x-own", Value: "1"})
+	}
+	for range 3 {
+		hs := record()
+		h := read(t, hs)
+		if len(h.Extra) != 1 || h.Extra[0].Value != "1" {
+			t.Fatalf("extra headers %v", h.Extra)
+		}
+		h.Extra[0].Value = "mine"
+		for i := range hs {
+			hs[i].Value = "mine"
+		}
+	}
 }

@@ -2,22 +2,29 @@ package ampybus
 
 import "github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
 
-// headerMemo remembers what was found to be in order in the record before: the
-// records of a log mostly have the same header names in the same order, and
-// many of the same values. It belongs to one goroutine.
+// headerMemo remembers how the record before read: the records of a log mostly
+// have the same headers in the same order, and most of the same values. What is
+// as it was is not looked at again. It belongs to one goroutine.
 type headerMemo struct {
 	names  [memoNames]string
 	fields [memoNames]field
-	// clean holds values that read without fault and lint.
-	clean [fieldCount]string
 	// id is the message_id of the last record; zero when it is none.
 	id ID
-	// fqdn is the canonical form of clean[fSchemaFQDN].
-	fqdn string
+	// before are the headers of the last record, count of them, and read is what
+	// they said, if that was without fault and lint; else count is zero.
+	before [memoNames]driver.Header
+	count  int
+	read   Headers
+	clock  timeMemo
 }
 
-// memoNames is a few more than the contract's usual headers.
-const memoNames = 20
+const (
+	// memoNames is a few more than the contract's usual headers.
+	memoNames = 20
+	// memoBlock bounds the headers that are remembered, so that the next record's
+	// cannot exceed the limit of all by the few values that may be new.
+	memoBlock = maxReadBlock / 4
+)
 
 // field is fieldOf for the header at index i of a record.
 func (m *headerMemo) field(i int, h *driver.Header) field {
@@ -30,34 +37,84 @@ func (m *headerMemo) field(i int, h *driver.Header) field {
 	return m.fields[i]
 }
 
-// knows reports whether all of the fields have the values that were in order.
-func (m *headerMemo) knows(raw *[fieldCount]string, fields ...field) bool {
-	for _, f := range fields {
-		if m.clean[f] != raw[f] {
+// learn takes over what read without any fault or lint.
+func (m *headerMemo) learn(hs []driver.Header, h *Headers) {
+	if len(hs) <= memoNames && len(h.Extra) == 0 && headerBlockBytes(hs) <= memoBlock {
+		m.count = copy(m.before[:], hs) // theirs may be changed by a handler
+		m.read = *h
+	}
+}
+
+// again reads headers that are those of the record before but for values that
+// can be judged by themselves. It reports false, and leaves h as it was, where
+// there is more to look at.
+func (m *headerMemo) again(hs []driver.Header, h *Headers) bool {
+	n := m.count
+	m.count = 0 // m.read may come to hold something of both
+	if len(hs) != n || n == 0 {
+		return false
+	}
+	for i := range hs {
+		x, b := &hs[i], &m.before[i]
+		same := x.Name == b.Name
+		if same && x.Value == b.Value {
+			continue
+		}
+		if !same || b.Value == "" || !m.take(m.fields[i], x.Value) {
 			return false
 		}
+		b.Value = x.Value
 	}
+	m.count, *h = n, m.read
 	return true
 }
 
-// isOwn tells the fields that are each record's own: there is nothing to
-// remember.
-func (f field) isOwn() bool {
+// take puts a value into m.read if it is without fault and lint.
+func (m *headerMemo) take(f field, v string) bool {
 	switch f {
-	case fMessageID, fProducedAt, fTraceparent, fTraceID, fSpanID, fPartitionKey, fDedupeKey, fPayloadHash:
-		return true
+	case fMessageID:
+		id, lower, err := parseID(v)
+		m.id, m.read.MessageID = id, v
+		return err == nil && lower && id.Version() == 7
+	case fProducedAt:
+		t, ok := m.clock.read(v)
+		m.read.ProducedAt = t
+		return ok
+	case fTraceparent:
+		t, problem := parseTraceparent(v)
+		m.read.Trace = t
+		return problem == "" && len(v) == traceparentLen
+	case fPayloadHash:
+		m.read.PayloadHash = v
+		return isSHA256(v)
+	case fTraceID, fSpanID: // they count where there is no traceparent
+		return isPlain(v, MaxHeaderValue)
+	case fTopic:
+		m.read.Topic = v
+		return isPlain(v, MaxHeaderValue)
+	case fPartitionKey:
+		m.read.PartitionKey = v
+		return isPlain(v, keyValue)
+	case fDedupeKey:
+		m.read.DedupeKey = v
+		return isPlain(v, keyValue)
+	case fProducer:
+		m.read.Producer = v
+		return isPlain(v, MaxHeaderValue)
+	case fSource:
+		m.read.Source = v
+		return isPlain(v, MaxHeaderValue)
+	case fRunID:
+		m.read.RunID = v
+		return isPlain(v, MaxHeaderValue)
 	}
 	return false
 }
 
-// learn takes over what read without any fault or lint.
-func (m *headerMemo) learn(raw *[fieldCount]string, fqdn string) {
-	for i := range raw {
-		if !field(i).isOwn() {
-			m.clean[i] = raw[i]
-		}
-	}
-	m.fqdn = fqdn
+// isPlain reports a value in which there is nothing to mention.
+func isPlain(v string, most int) bool {
+	fault, ascii := valueFault(v)
+	return v != "" && len(v) <= most && fault == "" && ascii
 }
 
 // topicMemo remembers a topic and the schema that was found to belong on it.

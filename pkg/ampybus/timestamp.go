@@ -2,12 +2,14 @@ package ampybus
 
 import "time"
 
+// timeSeconds is the length of a time up to its seconds.
+const timeSeconds = len("2025-09-05T19:31:01")
+
 // parseTime reads RFC 3339 in UTC with up to nine digits of a fraction. zulu is
 // false when the zone is written +00:00, as Python peers of ampy-bus 1.x do.
 func parseTime(s string) (t time.Time, zulu bool, problem string) {
 	const shape = "not RFC 3339, such as 2025-09-05T19:31:01Z"
-	const seconds = len("2025-09-05T19:31:01")
-	if len(s) <= seconds || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+	if len(s) <= timeSeconds || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
 		return t, false, shape
 	}
 	var part [6]int
@@ -17,7 +19,7 @@ func parseTime(s string) (t time.Time, zulu bool, problem string) {
 			return t, false, shape
 		}
 	}
-	rest := s[seconds:]
+	rest := s[timeSeconds:]
 	nanos, rest, ok := fraction(rest)
 	if !ok {
 		return t, false, shape
@@ -34,6 +36,26 @@ func parseTime(s string) (t time.Time, zulu bool, problem string) {
 		return t, false, "the zero time, which means none"
 	}
 	return t, rest == "Z", ""
+}
+
+// timeMemo remembers a second: many records are of the same.
+type timeMemo struct {
+	text string // up to the seconds
+	unix int64
+}
+
+// read reads a time as the contract wants it, in UTC and with a Z.
+func (m *timeMemo) read(s string) (t time.Time, ok bool) {
+	if n := len(m.text); n > 0 && len(s) > n && s[:n] == m.text {
+		nanos, rest, ok := fraction(s[n:])
+		t = time.Unix(m.unix, int64(nanos)).UTC()
+		return t, ok && rest == "Z" && !t.IsZero()
+	}
+	t, zulu, problem := parseTime(s)
+	if ok = zulu && problem == ""; ok {
+		m.text, m.unix = s[:timeSeconds], t.Unix()
+	}
+	return t, ok
 }
 
 // fraction reads an optional fraction of a second.
