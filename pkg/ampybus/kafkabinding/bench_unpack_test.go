@@ -32,13 +32,13 @@ func BenchmarkUnpack(b *testing.B) {
 	b.Run("pack", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; i < b.N; i += n {
-			if _, err := f.pack(plain); err != nil {
+			if _, err := f.packCopy(plain); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("decode", func(b *testing.B) {
-		packed := must(f.pack(plain))
+		packed := must(f.packCopy(plain))
 		u := unpacker{log: "log"}
 		b.ReportAllocs()
 		b.ResetTimer()

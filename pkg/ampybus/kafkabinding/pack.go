@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"unsafe"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -68,6 +71,9 @@ func (f *packer) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte,
 	if codec == kgo.CodecNone {
 		return src, nil
 	}
+	if codec == kgo.CodecSnappy && !bytes.HasPrefix(src, []byte(xerial)) {
+		return f.snappy(src)
+	}
 	plain, err := f.inner.Decompress(src, codec)
 	if err != nil {
 		return nil, err
@@ -76,7 +82,51 @@ func (f *packer) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte,
 		return plain, nil
 	}
 	defer f.PutDecompressBytes(plain)
-	return f.pack(plain)
+	return f.packCopy(plain)
+}
+
+func (f *packer) packCopy(plain []byte) ([]byte, error) {
+	b := uncleared(roomFor(len(plain)))
+	return f.pack(b, copy(b[headRoom:], plain))
+}
+
+// xerial begins what Java clients write: blocks of snappy with a frame.
+const xerial = "\x82SNAPPY\x00"
+
+// snappy unpacks a block to where it stays.
+func (f *packer) snappy(src []byte) ([]byte, error) {
+	n, err := s2.DecodedLen(src)
+	switch {
+	case err != nil:
+		return nil, err
+	case n > maxUnpacked:
+		return nil, kgo.ErrMaxDecompress
+	}
+	b := uncleared(roomFor(n))
+	plain, err := s2.Decode(b[headRoom:headRoom+n], src)
+	if err != nil || n == 0 || isMessageSet(plain) {
+		return plain, err
+	}
+	return f.pack(b, n)
+}
+
+const (
+	// headRoom is for what comes before a batch.
+	headRoom = 64
+	// fillShare of a batch's size is room for what comes behind it.
+	fillShare = 32
+)
+
+// roomFor is how much a batch of n bytes takes.
+func roomFor(n int) int { return headRoom + n + n/fillShare }
+
+// uncleared is memory that holds anything: to clear what is overwritten costs as
+// much as to unpack it.
+func uncleared(n int) []byte {
+	var b strings.Builder
+	b.Grow(n) // does not clear
+	b.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(b.String()), n) //nolint:gosec // the builder is not used again
 }
 
 // isMessageSet tells the formats before Kafka 0.11: they begin with an offset of
@@ -85,24 +135,29 @@ func isMessageSet(b []byte) bool { return b[0] == 0 }
 
 var errRecords = errors.New("a record of the batch cannot be read")
 
-// pack returns the one record of a batch, and uses the memory behind in. Records
-// without anything follow it, until there are as many as there were: from fewer,
-// the client would not go on to the end of a batch whose last records the log
-// cleaner took. They have the same offset as the first, which makes the client
-// drop them.
-func (f *packer) pack(in []byte) ([]byte, error) {
-	n, last, err := survey(in)
+// pack returns the one record of a batch, whose records are the n bytes of b
+// behind headRoom. Records without anything follow it, until there are as many
+// as there were: from fewer, the client would not go on to the end of a batch
+// whose last records the log cleaner took. They have the same offset as the
+// first, which makes the client drop them.
+func (f *packer) pack(b []byte, n int) ([]byte, error) {
+	records, last, err := survey(b[headRoom : headRoom+n])
 	if err != nil {
 		return nil, err
 	}
-	head := kbin.AppendVarint([]byte{0, 0}, last) // attributes, time
+	var room [headRoom]byte
+	head := kbin.AppendVarint(append(room[:0], 0, 0), last) // attributes, time
 	head = kbin.AppendVarint(head, int32(packedKey))
 	head = append(head, f.mark[:]...)
-	head = binary.BigEndian.AppendUint32(head, uint32(n))
+	head = binary.BigEndian.AppendUint32(head, uint32(records))
 	head = binary.BigEndian.AppendUint32(head, uint32(last))
-	head = kbin.AppendVarint(head, int32(len(in)))
-	head = append(kbin.AppendVarint(nil, int32(len(head)+len(in)+1)), head...)
-	return append(head, fill(in, n-1, last)...), nil // without clearing the memory before
+	head = kbin.AppendVarint(head, int32(n))
+	length := kbin.AppendVarint(nil, int32(len(head)+n+1))
+	from := headRoom - len(head)
+	copy(b[from:], head)
+	from -= len(length)
+	copy(b[from:], length)
+	return fill(b[from:headRoom+n], records-1, last), nil
 }
 
 // fill appends the end of the one record, and n records without anything.

@@ -2,12 +2,14 @@ package kafkabinding
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
@@ -119,11 +121,26 @@ func TestPackedRecordsAreDeliveredAsPlainOnes(t *testing.T) {
 	}
 }
 
+// Java clients write snappy in frames.
+func TestFramedSnappyIsUnpackedToo(t *testing.T) {
+	f := offlinePacker(t)
+	plain := rawRecords([]*kgo.Record{{Key: []byte("k"), Value: []byte("one")}, {Key: []byte("k"), Value: []byte("two")}})
+	framed := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}, 0, 0, 0, 1, 0, 0, 0, 1)
+	for _, block := range [][]byte{plain[:5], plain[5:]} {
+		packed := s2.EncodeSnappy(nil, block)
+		framed = append(binary.BigEndian.AppendUint32(framed, uint32(len(packed))), packed...)
+	}
+	fp := fetched(f, framed, 2, kgo.CodecSnappy)
+	if ds := deliveries(f, fp.Records); fp.Err != nil || len(ds) != 2 || string(ds[1].Value) != "two" {
+		t.Fatalf("%+v, %v", ds, fp.Err)
+	}
+}
+
 // A producer knows the form of a packed batch, and not the mark.
 func TestARecordThatLooksPackedIsTakenAsItIs(t *testing.T) {
 	theirs, ours := offlinePacker(t), offlinePacker(t)
 	honest := &kgo.Record{Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "topic", Value: []byte("ampy.dev.orders.v1.X")}}}
-	stolen := fetched(theirs, must(theirs.pack(rawRecords([]*kgo.Record{honest}))), 1, kgo.CodecNone).Records[0]
+	stolen := fetched(theirs, must(theirs.packCopy(rawRecords([]*kgo.Record{honest}))), 1, kgo.CodecNone).Records[0]
 	for name, codec := range codecs {
 		packed, used := pack(t, codec, rawRecords([]*kgo.Record{{Key: stolen.Key, Value: stolen.Value}}))
 		d := deliveries(ours, fetched(ours, packed, 1, used).Records)
@@ -184,10 +201,12 @@ func TestADamagedBatchIsAnErrorAndNothingOfItIsDelivered(t *testing.T) {
 func TestWhatHoldsNoRecordsIsLeftAsItIs(t *testing.T) {
 	f := offlinePacker(t)
 	set := (&kmsg.MessageV1{Offset: 7, Magic: 1, Key: []byte("k"), Value: []byte("v")}).AppendTo(nil)
-	for _, plain := range [][]byte{{}, set} {
-		packed, used := pack(t, kgo.GzipCompression(), plain)
-		if out, err := f.Decompress(packed, used); err != nil || !bytes.Equal(out, plain) {
-			t.Errorf("%x came back as %x, %v", plain, out, err)
+	for _, codec := range []string{"gzip", "snappy"} {
+		for _, plain := range [][]byte{{}, set} {
+			packed, used := pack(t, codecs[codec], plain)
+			if out, err := f.Decompress(packed, used); err != nil || !bytes.Equal(out, plain) {
+				t.Errorf("%s: %x came back as %x, %v", codec, plain, out, err)
+			}
 		}
 	}
 }
@@ -204,7 +223,7 @@ func FuzzPack(f *testing.F) {
 		if err != nil || n == 0 {
 			return
 		}
-		out := must(packer.pack(slices.Clone(in)))
+		out := must(packer.packCopy(in))
 		got := deliveries(packer, fetched(nil, out, n, kgo.CodecNone).Records)
 		want := deliveries(nil, fetched(nil, in, n, kgo.CodecNone).Records)
 		if !reflect.DeepEqual(got, want) {

@@ -1,6 +1,8 @@
 package kafkabinding
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,13 +16,19 @@ import (
 type unpacker struct {
 	log  string
 	last []driver.Header
-	near []byte // the headers of one record
-	news []byte // values that are not as before, behind each other
-	ends []int  // where each ends, by index in the record; same: as before
+	uses []use           // of the names in last
+	form form            // of packed records
+	slab []driver.Header // memory for those of the next records
+	news []byte          // values that are not as before, behind each other
+	ends []int           // where each ends, by index in the record; same: as before
 	one  driver.Delivery
 }
 
 const same = -1
+
+// slabHeaders are allocated in one piece: those of about 30 records. Who keeps
+// the headers of one keeps those of the others, as with the batch.
+const slabHeaders = 384
 
 // decode makes a delivery of a Kafka record. The strings that are new share one
 // piece of memory.
@@ -31,32 +39,31 @@ func (u *unpacker) decode(r *kgo.Record) driver.Delivery {
 	return d
 }
 
-// finish fills in what key and headers say.
+// finish fills in what key and headers say. The binding's own headers are taken
+// out.
 func (u *unpacker) finish(d *driver.Delivery, kafkaTopic string, key []byte, hs []driver.Header) {
-	claimed, own, message, id := "", "", "", ""
-	kept := hs[:0:len(hs)]
-	for _, h := range hs {
-		switch h.Name {
-		case ownTopic:
-			own = h.Value
-			continue
-		case ownID:
-			id = h.Value
-			continue
-		case headerTopic:
-			claimed = h.Value
-		case headerMessageID:
-			message = h.Value
-		case headerPartitionKey:
-			if h.Value == string(key) {
-				d.Key = h.Value // no second copy
+	claimed, own, message, id, owns := "", "", "", "", false
+	for i := range hs {
+		switch v := hs[i].Value; u.uses[i] {
+		case useNone:
+		case useOwnTopic:
+			own, owns = v, true
+		case useOwnID:
+			id, owns = v, true
+		case useTopic:
+			claimed = v
+		case useMessageID:
+			message = v
+		case usePartitionKey:
+			if v == string(key) {
+				d.Key = v // no second copy
 			}
 		}
-		kept = append(kept, h)
 	}
-	if d.Headers = kept; len(kept) == 0 {
-		d.Headers = nil
+	if owns {
+		hs = slices.DeleteFunc(hs, func(h driver.Header) bool { return useOf(h.Name) >= useOwnTopic })
 	}
+	d.Headers = hs
 	if d.Key == "" {
 		d.Key = string(key)
 	}
@@ -66,35 +73,85 @@ func (u *unpacker) finish(d *driver.Delivery, kafkaTopic string, key []byte, hs 
 	}
 }
 
-// packed reads a count, then names and values. It has left the processor's cache
-// since it was fetched: to copy it as a whole is faster than to wait for one
-// header after the other.
+// use is what a header says of a delivery.
+type use uint8
+
+const (
+	useNone use = iota
+	useTopic
+	useMessageID
+	usePartitionKey
+	useOwnTopic // the binding's own from here on
+	useOwnID
+)
+
+func useOf(name string) use {
+	switch name {
+	case ownTopic:
+		return useOwnTopic
+	case ownID:
+		return useOwnID
+	case headerTopic:
+		return useTopic
+	case headerMessageID:
+		return useMessageID
+	case headerPartitionKey:
+		return usePartitionKey
+	}
+	return useNone
+}
+
+// packed reads a count, then names and values.
 func (u *unpacker) packed(b []byte) []driver.Header {
-	u.near = append(u.near[:0], b...)
-	b = u.near
+	if len(u.form.headers) > 0 {
+		var alike bool
+		if u.news, alike = u.form.read(b, u.news[:0]); alike {
+			return u.alike()
+		}
+	}
 	n, at := kbin.Varint(b)
 	hs := u.begin(int(n))
 	for i := range hs {
 		from, to := field(b, at)
 		if name := b[from:to]; u.last[i].Name != string(name) {
-			u.last[i] = driver.Header{Name: string(name)}
+			u.name(i, string(name))
 		}
 		from, at = field(b, to)
 		u.put(hs, i, b[from:at])
 	}
-	return u.end(hs)
+	hs = u.end(hs)
+	u.form.learn(b, u.last[:len(hs)], func(i int) bool { return u.ends[i] != same })
+	return hs
+}
+
+// alike are headers of the form, with new values where they differ.
+func (u *unpacker) alike() []driver.Header {
+	f := &u.form
+	hs := u.room(len(f.headers))
+	copy(hs, f.headers)
+	news, at := string(u.news), 0
+	for i, end := range f.ends {
+		hs[f.parts[i].header].Value = news[at:end]
+		at = end
+	}
+	return hs
 }
 
 // plain reads headers that the client has read.
 func (u *unpacker) plain(from []kgo.RecordHeader) []driver.Header {
+	u.form.forget()
 	hs := u.begin(len(from))
 	for i := range hs {
 		if u.last[i].Name != from[i].Key {
-			u.last[i] = driver.Header{Name: from[i].Key}
+			u.name(i, from[i].Key)
 		}
 		u.put(hs, i, from[i].Value)
 	}
 	return u.end(hs)
+}
+
+func (u *unpacker) name(i int, name string) {
+	u.last[i], u.uses[i] = driver.Header{Name: name}, useOf(name)
 }
 
 // begin makes room for a record's headers: those before, as far as there are.
@@ -102,12 +159,23 @@ func (u *unpacker) begin(n int) []driver.Header {
 	for len(u.last) < n {
 		u.last = append(u.last, driver.Header{})
 		u.ends = append(u.ends, 0)
+		u.uses = append(u.uses, useNone)
 	}
 	u.news = u.news[:0]
 	if n <= 0 {
 		return nil
 	}
-	return make([]driver.Header, n)
+	return u.room(n)
+}
+
+// room is memory for n headers.
+func (u *unpacker) room(n int) []driver.Header {
+	if len(u.slab) < n {
+		u.slab = make([]driver.Header, max(n, slabHeaders))
+	}
+	hs := u.slab[:n:n]
+	u.slab = u.slab[n:]
+	return hs
 }
 
 // put takes header i: u.last[i] has its name.
