@@ -28,10 +28,30 @@ func (e *engine) commitLoop(stop <-chan struct{}) {
 	}
 }
 
-// commitAll commits the finished prefix of every lane that has moved.
+// commitAll commits the finished prefix of every lane that has moved, at once
+// where the source can.
 func (e *engine) commitAll(ctx context.Context) {
-	for _, c := range e.due() {
-		e.commit(ctx, c)
+	due := e.due()
+	batch, ok := e.src.(driver.BatchCommitter)
+	if !ok || len(due) == 1 {
+		for _, c := range due {
+			e.commit(ctx, c)
+		}
+		return
+	}
+	var mine []commitPoint
+	var points []driver.Point
+	for _, c := range due {
+		if e.claimCommit(ctx, c) {
+			mine = append(mine, c)
+			points = append(points, driver.Point{Lane: c.l.name, Epoch: c.epoch, Low: c.low})
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
+	for i, err := range batch.CommitAll(ctx, points) {
+		e.committed(mine[i], err)
 	}
 }
 
@@ -54,23 +74,35 @@ func (e *engine) due() []commitPoint {
 	return points
 }
 
-// commit commits one lane. A point that waited for another one of its lane,
-// which was behind it, is not asked for any more, whatever became of that one.
+// commit commits one lane.
 func (e *engine) commit(ctx context.Context, c commitPoint) {
+	if e.claimCommit(ctx, c) {
+		e.committed(c, e.src.Commit(ctx, c.l.name, c.epoch, c.low))
+	}
+}
+
+// claimCommit takes the lane's token, for committed to give back, and reports
+// whether the point is to be asked for. One that waited for another of its lane,
+// which was behind it, is not asked for any more, whatever became of that one.
+func (e *engine) claimCommit(ctx context.Context, c commitPoint) bool {
 	select {
 	case c.l.committing <- struct{}{}:
-		defer func() { <-c.l.committing }()
 	case <-ctx.Done():
-		return // the next tick tries again
+		return false // the next tick tries again
 	}
 	e.mu.Lock()
 	past := c.low <= c.l.committed || c.low < c.l.asked
 	c.l.asked = max(c.l.asked, c.low)
 	e.mu.Unlock()
 	if past {
-		return
+		<-c.l.committing
 	}
-	err := e.src.Commit(ctx, c.l.name, c.epoch, c.low)
+	return !past
+}
+
+// committed notes what became of a point.
+func (e *engine) committed(c commitPoint, err error) {
+	defer func() { <-c.l.committing }()
 	switch {
 	case err == nil:
 		e.mu.Lock()

@@ -63,6 +63,9 @@ func (t *transport) Open(ctx context.Context, c driver.GroupConfig) (driver.Sour
 	}
 	w := &source{Source: s, h: t.h, proc: t.proc, events: make(chan driver.Event), quit: make(chan struct{})}
 	go w.forward()
+	if batch, ok := s.(driver.BatchCommitter); ok {
+		return &batchSource{w, batch}, nil
+	}
 	return w, nil
 }
 
@@ -125,17 +128,43 @@ func (s *source) delivered(ev driver.Event, d *driver.Delivery) Event {
 }
 
 func (s *source) Commit(ctx context.Context, lane string, epoch, low uint64) error {
-	e := Event{Proc: s.proc, Op: OpCommit, Phase: Invoke, Lane: lane, Epoch: epoch, Pos: low}
-	s.h.Note(e)
+	p := driver.Point{Lane: lane, Epoch: epoch, Low: low}
+	s.asks(p)
 	err := s.Source.Commit(ctx, lane, epoch, low)
-	switch e.Phase = OK; {
+	s.hears(p, err)
+	return err
+}
+
+// batchSource is the source of a transport that commits several lanes at once.
+type batchSource struct {
+	*source
+	batch driver.BatchCommitter
+}
+
+func (s *batchSource) CommitAll(ctx context.Context, points []driver.Point) []error {
+	for _, p := range points {
+		s.asks(p)
+	}
+	errs := s.batch.CommitAll(ctx, points)
+	for i, p := range points {
+		s.hears(p, errs[i])
+	}
+	return errs
+}
+
+func (s *source) asks(p driver.Point) {
+	s.h.Note(Event{Proc: s.proc, Op: OpCommit, Phase: Invoke, Lane: p.Lane, Epoch: p.Epoch, Pos: p.Low})
+}
+
+func (s *source) hears(p driver.Point, err error) {
+	e := Event{Proc: s.proc, Op: OpCommit, Phase: OK, Lane: p.Lane, Epoch: p.Epoch, Pos: p.Low}
+	switch {
 	case errors.Is(err, driver.ErrFenced):
 		e.Phase, e.Text = Fail, "fenced"
 	case err != nil:
 		e.Phase, e.Text = Info, err.Error()
 	}
 	s.h.Note(e)
-	return err
 }
 
 func idOf(h ampybus.Headers, origin string) string {

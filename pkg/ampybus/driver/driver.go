@@ -228,6 +228,20 @@ type Source interface {
 	Err() error
 }
 
+// Point is a lane's finished prefix, as for Commit.
+type Point struct {
+	Lane       string
+	Epoch, Low uint64
+}
+
+// BatchCommitter is a Source that commits several lanes at less cost than one
+// by one.
+type BatchCommitter interface {
+	// CommitAll is Commit for each point, with an error for each, nil where it is
+	// committed. No lane may be named twice.
+	CommitAll(ctx context.Context, points []Point) []error
+}
+
 // ReadConfig opens a Reader on the window [Start, End) of stored time.
 type ReadConfig struct {
 	Pattern string

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/AmpyFin/ampy-bus/pkg/ampybus/driver"
@@ -33,6 +34,11 @@ func commitPromises() []Promise {
 			"CommitByAnotherEpochIsFenced",
 			"Committing at an epoch that is not the member's, or on a lane that it does not own, fails with ErrFenced and moves nothing.",
 			commitByAnotherEpochIsFenced,
+		},
+		{
+			"CommitsTogetherAreEachTheirOwn",
+			"Lanes that are committed together are each committed as far as asked for; one that the member does not own fails with ErrFenced and holds back none.",
+			commitsTogetherAreEachTheirOwn,
 		},
 	}
 }
@@ -114,5 +120,41 @@ func commitByAnotherEpochIsFenced(e *env) {
 	again := e.join(tr, group("g", "m", allOrders))
 	if vs := values(deliveries(again.takes(5))); !slices.Equal(vs, names("k", 0, 5)) {
 		e.Errorf("after fenced commits the group resumed with %v", vs)
+	}
+}
+
+func commitsTogetherAreEachTheirOwn(e *env) {
+	tr := e.connect()
+	for i := range 12 { // keys of several lanes, where a transport divides by key
+		e.publish(tr, records(ordersA, fmt.Sprint("k", i), 0, 3))
+	}
+	m := e.join(tr, group("g", "m", allOrders))
+	got := m.takes(36)
+	last := make(map[string]taken)
+	for _, t := range got {
+		last[t.lane] = t
+	}
+	points := []driver.Point{{Lane: "no-such-lane", Epoch: 1, Low: 2}}
+	var left []string
+	for lane, t := range last {
+		left = append(left, string(t.Value))
+		points = append(points, driver.Point{Lane: lane, Epoch: m.epoch(lane), Low: t.Pos})
+	}
+	stale := points[len(points)-1]
+	stale.Epoch++
+	for i, err := range m.commitTogether(points) {
+		if known := i > 0; known != (err == nil) || !known && !errors.Is(err, driver.ErrFenced) {
+			e.Errorf("commit %+v together with others: %v", points[i], err)
+		}
+	}
+	if errs := m.commitTogether([]driver.Point{stale}); !errors.Is(errs[0], driver.ErrFenced) {
+		e.Errorf("commit at another epoch: %v", errs)
+	}
+	m.close()
+	again := values(deliveries(e.join(tr, group("g", "m", allOrders)).takes(len(left))))
+	slices.Sort(again)
+	slices.Sort(left)
+	if !slices.Equal(again, left) {
+		e.Errorf("not committed: %v, delivered again: %v", left, again)
 	}
 }

@@ -194,6 +194,24 @@ func (m *member) commitAt(lane string, epoch, low uint64) error {
 	return err
 }
 
+// commitTogether is commitAt for several lanes, at once where the source can.
+func (m *member) commitTogether(points []driver.Point) []error {
+	var errs []error
+	if batch, ok := m.src.(driver.BatchCommitter); ok {
+		errs = batch.CommitAll(m.e.ctx(), points)
+	} else {
+		for _, p := range points {
+			errs = append(errs, m.src.Commit(m.e.ctx(), p.Lane, p.Epoch, p.Low))
+		}
+	}
+	for i, p := range points {
+		if errs[i] == nil {
+			m.e.rota.commit(post{m.cfg.Group, p.Lane}, p.Epoch, p.Low)
+		}
+	}
+	return errs
+}
+
 // commits records that t and everything below it is finished, at the epoch held.
 func (m *member) commits(t taken) {
 	m.e.Helper()

@@ -196,7 +196,7 @@ func startBroker(tb testing.TB, base Config) *broker {
 func prepared(tb testing.TB, b *broker) *broker {
 	tb.Helper()
 	name := path.Base(tb.Name())
-	if strings.Contains(name, "Share") || name == "JoinerWaitsForDraining" {
+	if strings.Contains(name, "Share") || name == "JoinerWaitsForDraining" || name == "CommitsTogetherAreEachTheirOwn" {
 		b.base.Partitions = 4
 	}
 	return b

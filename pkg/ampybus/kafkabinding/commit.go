@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -29,23 +31,67 @@ func (s *source) Commit(ctx context.Context, name string, epoch, low uint64) err
 	if low <= l.committed {
 		return nil
 	}
+	w := s.moved(l, low)
+	if err := s.write(ctx, l, w.low, w.claim); err != nil {
+		return fmt.Errorf("commit lane %s below %d: %w", name, w.low, err)
+	}
+	return nil
+}
+
+// moved is what to write when a lane is finished below low. l.writing is held.
+func (s *source) moved(l *lane, low uint64) write {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	low = l.beyond(low)
-	s.mu.Unlock()
 	c := l.claim
 	c.crashes = 0
 	if c.started <= low {
 		c.started = 0
 	}
 	if mutant.On("commit-max") {
-		s.mu.Lock()
 		low = max(low, l.fetched)
-		s.mu.Unlock()
 	}
-	if err := s.write(ctx, l, low, c); err != nil {
-		return fmt.Errorf("commit lane %s below %d: %w", name, low, err)
+	return write{place: l.place, low: low, claim: c}
+}
+
+// CommitAll implements driver.BatchCommitter: one request for all. What the
+// coordinator does not take at once goes the way of a single lane.
+func (s *source) CommitAll(ctx context.Context, points []driver.Point) []error {
+	s.commitOnce(ctx, slices.Clone(points))
+	errs := make([]error, len(points))
+	for i, p := range points {
+		errs[i] = s.Commit(ctx, p.Lane, p.Epoch, p.Low) // nothing to do for most
 	}
-	return nil
+	return errs
+}
+
+// commitOnce asks once, and notes what was taken.
+func (s *source) commitOnce(ctx context.Context, points []driver.Point) {
+	// In the order of their names, so that two calls do not wait for each other.
+	slices.SortFunc(points, func(a, b driver.Point) int { return strings.Compare(a.Lane, b.Lane) })
+	var ws []write
+	lanes := make(map[place]*lane)
+	for _, p := range points {
+		l, err := s.held(p.Lane, p.Epoch)
+		if err != nil || lanes[l.place] != nil {
+			continue
+		}
+		lanes[l.place] = l
+		l.writing.Lock()
+		defer l.writing.Unlock()
+		if p.Low > l.committed && !s.isGone(l) {
+			ws = append(ws, s.moved(l, p.Low))
+		}
+	}
+	if len(ws) == 0 {
+		return
+	}
+	errs := s.writeOnce(ctx, ws)
+	for _, w := range ws {
+		if errs[w.place] == nil {
+			s.wrote(lanes[w.place], w)
+		}
+	}
 }
 
 // Mark implements driver.Source.
@@ -87,11 +133,7 @@ func (s *source) write(ctx context.Context, l *lane, low uint64, c claim) error 
 		err := s.writeOnce(ctx, []write{{place: l.place, low: low, claim: c}})[l.place]
 		switch {
 		case err == nil:
-			s.mu.Lock()
-			l.claim = c
-			l.finished(low)
-			s.revise()
-			s.mu.Unlock()
+			s.wrote(l, write{low: low, claim: c})
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -100,6 +142,15 @@ func (s *source) write(ctx context.Context, l *lane, low uint64, c claim) error 
 		}
 		pause(ctx, commitPause)
 	}
+}
+
+// wrote notes what is committed.
+func (s *source) wrote(l *lane, w write) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.claim = w.claim
+	l.finished(w.low)
+	s.revise()
 }
 
 func (s *source) isGone(l *lane) bool {
