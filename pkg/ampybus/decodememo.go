@@ -90,25 +90,24 @@ func (m *headerMemo) take(f field, v string) bool {
 	case fTraceID, fSpanID: // they count where there is no traceparent
 		return isPlain(v, MaxHeaderValue)
 	case fTopic:
-		m.read.Topic = v
-		return isPlain(v, MaxHeaderValue)
+		return takePlain(&m.read.Topic, v, MaxHeaderValue)
 	case fPartitionKey:
-		m.read.PartitionKey = v
-		return isPlain(v, keyValue)
+		return takePlain(&m.read.PartitionKey, v, keyValue)
 	case fDedupeKey:
-		m.read.DedupeKey = v
-		return isPlain(v, keyValue)
+		return takePlain(&m.read.DedupeKey, v, keyValue)
 	case fProducer:
-		m.read.Producer = v
-		return isPlain(v, MaxHeaderValue)
+		return takePlain(&m.read.Producer, v, MaxHeaderValue)
 	case fSource:
-		m.read.Source = v
-		return isPlain(v, MaxHeaderValue)
+		return takePlain(&m.read.Source, v, MaxHeaderValue)
 	case fRunID:
-		m.read.RunID = v
-		return isPlain(v, MaxHeaderValue)
+		return takePlain(&m.read.RunID, v, MaxHeaderValue)
 	}
 	return false
+}
+
+func takePlain(to *string, v string, most int) bool {
+	*to = v
+	return isPlain(v, most)
 }
 
 // isPlain reports a value in which there is nothing to mention.
