@@ -117,10 +117,13 @@ func (d *MemoryDedupe) Mark(_ context.Context, m *Message) error {
 
 // expect prepares for a Seen of m soon.
 func (d *MemoryDedupe) expect(m *Message) {
-	id, _, _ := d.identities(m)
+	id, key, hasKey := d.identities(m)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.prints.Expect(id)
+	if hasKey {
+		d.prints.Expect(key)
+	}
 }
 
 func (d *MemoryDedupe) print(m *Message) uint64 { return maphash.Bytes(d.seed, m.Payload) }
